@@ -1,0 +1,1 @@
+"""What `bench/run` is made of; read install, machine, targets, load, scenarios, report."""

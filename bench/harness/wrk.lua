@@ -1,0 +1,25 @@
+-- Ends a wrk run with one line of JSON. With BENCH_REQUESTS set to a file of "METHOD HOST PATH"
+-- lines, cycles through those requests; otherwise wrk sends its own fixed request, at no cost.
+
+local list = os.getenv("BENCH_REQUESTS")
+if list then
+   local requests = {}
+   for line in io.lines(list) do
+      local method, host, path = line:match("^(%S+) (%S+) (%S+)$")
+      requests[#requests + 1] = wrk.format(method, path, { Host = host })
+   end
+   local next = 0
+   function request()
+      next = next % #requests + 1
+      return requests[next]
+   end
+end
+
+function done(summary, latency)
+   local errors = summary.errors
+   io.write(string.format(
+      '{"requests":%d,"seconds":%.6f,"p50_us":%d,"p99_us":%d,"errors":%d}\n',
+      summary.requests, summary.duration / 1e6,
+      latency:percentile(50), latency:percentile(99),
+      errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end

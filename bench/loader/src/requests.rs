@@ -1,0 +1,153 @@
+//! `loader requests`: a closed loop of a fixed number of clients for a fixed time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::task::JoinSet;
+
+use crate::Target;
+use crate::client::{Connector, tls_config};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Clients that send at the same time.
+    #[arg(long, default_value_t = 32)]
+    clients: usize,
+    /// How long to send, in seconds.
+    #[arg(long)]
+    seconds: f64,
+    /// Open a connection for each request and close it after.
+    #[arg(long)]
+    new_connection: bool,
+    /// Resume TLS sessions; each client keeps its own.
+    #[arg(long)]
+    resume: bool,
+    /// POST a body of this many bytes instead of sending GET.
+    #[arg(long)]
+    upload_bytes: Option<usize>,
+}
+
+#[derive(Default)]
+struct Tally {
+    latencies_us: Vec<u64>,
+    resumed: usize,
+    errors: usize,
+    first_error: Option<String>,
+}
+
+pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
+    let body: Arc<[u8]> = vec![b'x'; options.upload_bytes.unwrap_or(0)].into();
+    let request: Arc<[u8]> = head(&target, &options).into_bytes().into();
+    let start = Instant::now();
+    let deadline = start + Duration::from_secs_f64(options.seconds);
+
+    let mut clients = JoinSet::new();
+    for index in 0..options.clients {
+        let tls = match target.tls {
+            true => Some(tls_config(options.resume)?),
+            false => None,
+        };
+        let connector = Connector::new(target.address, index, tls);
+        let client = client(
+            connector,
+            request.clone(),
+            body.clone(),
+            options.new_connection,
+            deadline,
+        );
+        clients.spawn(client);
+    }
+
+    let mut total = Tally::default();
+    while let Some(tally) = clients.join_next().await {
+        let tally = tally?;
+        total.latencies_us.extend(tally.latencies_us);
+        total.resumed += tally.resumed;
+        total.errors += tally.errors;
+        total.first_error = total.first_error.or(tally.first_error);
+    }
+    report(total, start.elapsed())
+}
+
+fn head(target: &Target, options: &Options) -> String {
+    let connection = match options.new_connection {
+        true => "connection: close\r\n",
+        false => "",
+    };
+    let (method, length) = match options.upload_bytes {
+        Some(bytes) => ("POST", format!("content-length: {bytes}\r\n")),
+        None => ("GET", String::new()),
+    };
+    let Target { path, address, .. } = target;
+    format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n{length}{connection}\r\n")
+}
+
+/// Sends until `deadline`; a request under way then is finished and counted, because the target
+/// has spent its CPU time on it.
+async fn client(
+    connector: Connector,
+    request: Arc<[u8]>,
+    body: Arc<[u8]>,
+    new_connection: bool,
+    deadline: Instant,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut open = None;
+    while Instant::now() < deadline {
+        let begun = Instant::now();
+        let result = async {
+            let mut connection = match open.take() {
+                Some(connection) => connection,
+                None => connector.connect().await?,
+            };
+            connection.exchange(&request, &body).await?;
+            anyhow::Ok(connection)
+        }
+        .await;
+        match result {
+            Ok(connection) => {
+                let latency = begun.elapsed().as_micros();
+                tally
+                    .latencies_us
+                    .push(u64::try_from(latency).unwrap_or(u64::MAX));
+                tally.resumed += usize::from(connection.resumed);
+                if new_connection {
+                    connection.close().await;
+                } else {
+                    open = Some(connection);
+                }
+            }
+            Err(error) => {
+                tally.errors += 1;
+                tally
+                    .first_error
+                    .get_or_insert_with(|| format!("{error:#}"));
+                // A target that refuses at once must not turn the loop into a spin.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+    tally
+}
+
+/// Prints the totals. A single failed request is an error: the load was not the one meant.
+fn report(mut tally: Tally, elapsed: Duration) -> anyhow::Result<()> {
+    if let Some(error) = tally.first_error {
+        bail!("{} requests failed, the first with: {error}", tally.errors);
+    }
+    tally.latencies_us.sort_unstable();
+    let count = tally.latencies_us.len();
+    let percentile = |percent: usize| {
+        let latency = tally.latencies_us.get(count * percent / 100);
+        latency.copied().context("no request was answered")
+    };
+    println!(
+        "{{\"requests\":{count},\"seconds\":{},\"p50_us\":{},\"p99_us\":{},\"resumed\":{}}}",
+        elapsed.as_secs_f64(),
+        percentile(50)?,
+        percentile(99)?,
+        tally.resumed,
+    );
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What the gateway is started with: checked values only; the binary reads files, flags and
+//! the environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::limits::Limits;
+use crate::tls::Certificates;
+
+/// Everything that stays the same while the gateway runs. Certificates are behind an [`Arc`]
+/// that can be reloaded; APIs come through [`crate::Gateway::publish`].
+pub struct GatewayConfig {
+    pub listeners: Vec<ListenerConfig>,
+    /// Health checks and metrics.
+    pub management: SocketAddr,
+    /// Worker threads, 1 or more.
+    pub workers: usize,
+    pub limits: Limits,
+    pub certificates: Arc<Certificates>,
+    pub access_log: AccessLogDestination,
+    /// AWS's format string with `$context` variables; must name `$context.requestId` or
+    /// `$context.extendedRequestId`.
+    pub access_log_format: String,
+    pub vpc_links: BTreeMap<String, VpcLink>,
+    /// PEM files with certificates that upstreams may be signed by, added to the system's own.
+    pub upstream_ca_file: Option<PathBuf>,
+}
+
+/// One listening address.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// Port 0 takes a free one; [`crate::Bound`] tells which.
+    pub address: SocketAddr,
+    pub tls: bool,
+    pub visibility: Visibility,
+}
+
+/// Which APIs a listener serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Edge and regional APIs.
+    Public,
+    /// Private APIs, as through this VPC endpoint.
+    Private { vpc_id: String, vpc_endpoint_id: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogDestination {
+    Off,
+    Stdout,
+    /// Appended to; opened again on [`crate::Gateway::reopen_access_log`].
+    File(PathBuf),
+}
+
+/// The addresses behind a VPC link.
+#[derive(Clone, Debug)]
+pub struct VpcLink {
+    /// `host:port` or `address:port`; requests go to the healthy ones in turn.
+    pub addresses: Vec<String>,
+    pub health_check: HealthCheck,
+}
+
+/// A TCP connection tried at each interval. A target that fails `unhealthy_threshold` times in
+/// a row gets no requests until `healthy_threshold` successes in a row; when all have failed,
+/// all are tried.
+#[derive(Clone, Debug)]
+pub struct HealthCheck {
+    /// Default 10 s.
+    pub interval: std::time::Duration,
+    /// Default 2 s.
+    pub timeout: std::time::Duration,
+    /// Default 2.
+    pub unhealthy_threshold: u32,
+    /// Default 2.
+    pub healthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            interval: std::time::Duration::from_secs(10),
+            timeout: std::time::Duration::from_secs(2),
+            unhealthy_threshold: 2,
+            healthy_threshold: 2,
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One request and its answer: what is known of it so far, for mappings, gateway responses,
+//! logs and metrics.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tollgate_model::compile::path::decode;
+use tollgate_model::compile::{
+    CompiledMethod, Found, GatewayResponseValues, PathParameters, RequestValues,
+};
+
+use crate::access_log::{ContextVariable, LogValues};
+use crate::config::Visibility;
+use crate::head::{Known, RequestHead, Version};
+use crate::identifiers::{RequestIds, request_time};
+use crate::refusal::Refusal;
+use crate::snapshot::StageRuntime;
+
+/// The client's side of a connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The client's address as text.
+    pub source_ip: String,
+    /// The port the client connected to.
+    pub listener_port: u16,
+    pub visibility: Visibility,
+    pub tls: Option<TlsDetails>,
+}
+
+/// What the handshake agreed on.
+#[derive(Debug)]
+pub struct TlsDetails {
+    /// `TLSv1.3`
+    pub version: &'static str,
+    /// The cipher suite's IANA name.
+    pub cipher_suite: &'static str,
+}
+
+/// One request and its answer.
+pub struct Exchange {
+    pub client: Arc<Client>,
+    pub ids: RequestIds,
+    pub started: Instant,
+    /// Since the Unix epoch.
+    pub started_at: Duration,
+    /// The request's path in canonical form, stage or base path included.
+    pub path: String,
+    /// What of the path the router sees.
+    pub resource_path: String,
+    pub stage: Option<Arc<StageRuntime>>,
+    pub route: Option<Found>,
+    pub base_path: Option<String>,
+    pub integration_status: Option<u16>,
+    pub integration_latency: Option<Duration>,
+    pub integration_error: Option<Cow<'static, str>>,
+    pub refusal: Option<Refusal>,
+    pub status: u16,
+    /// Body bytes sent to the client.
+    pub response_length: u64,
+}
+
+impl Exchange {
+    pub fn new(client: Arc<Client>) -> Self {
+        Self {
+            client,
+            ids: RequestIds { request_id: [b'-'; 36], extended_request_id: [b'-'; 16] },
+            started: Instant::now(),
+            started_at: Duration::ZERO,
+            path: String::new(),
+            resource_path: String::new(),
+            stage: None,
+            route: None,
+            base_path: None,
+            integration_status: None,
+            integration_latency: None,
+            integration_error: None,
+            refusal: None,
+            status: 0,
+            response_length: 0,
+        }
+    }
+
+    /// Starts over for the next request on the connection.
+    pub fn begin(&mut self) {
+        self.ids = RequestIds::generate();
+        self.started = Instant::now();
+        self.started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.path.clear();
+        self.resource_path.clear();
+        self.stage = None;
+        self.route = None;
+        self.base_path = None;
+        self.integration_status = None;
+        self.integration_latency = None;
+        self.integration_error = None;
+        self.refusal = None;
+        self.status = 0;
+        self.response_length = 0;
+    }
+
+    pub fn method(&self) -> Option<&CompiledMethod> {
+        Some(self.stage.as_ref()?.method(self.route?.method))
+    }
+
+    /// Appends the value of a `$context` variable; false when it has none.
+    fn write_context(&self, head: &RequestHead, variable: &ContextVariable, out: &mut Vec<u8>) -> bool {
+        use ContextVariable as V;
+        let stage = self.stage.as_ref().map(|stage| &stage.compiled);
+        match variable {
+            V::RequestId => text(out, self.ids.request_id()),
+            V::ExtendedRequestId => text(out, self.ids.extended()),
+            V::RequestTime => bytes(out, &request_time(self.started_at.as_secs())),
+            V::RequestTimeEpoch => number(out, self.started_at.as_millis() as u64),
+            V::HttpMethod => bytes(out, head.method()),
+            V::Path => text(out, &self.path),
+            V::Protocol => text(out, match head.version {
+                Version::Http10 => "HTTP/1.0",
+                // AWS reports HTTP/1.1 for HTTP/2 clients too.
+                Version::Http11 | Version::Http2 => "HTTP/1.1",
+            }),
+            V::DomainName => head.host().map(without_port).is_some_and(|host| bytes(out, host)),
+            V::DomainPrefix => head.host().map(without_port).is_some_and(|host| {
+                bytes(out, host.split(|byte| *byte == b'.').next().unwrap_or(host))
+            }),
+            V::IdentitySourceIp => text(out, &self.client.source_ip),
+            V::IdentityUserAgent => {
+                head.known(Known::UserAgent).is_some_and(|agent| bytes(out, agent))
+            }
+            V::IdentityVpcId => match &self.client.visibility {
+                Visibility::Private { vpc_id, .. } => text(out, vpc_id),
+                Visibility::Public => false,
+            },
+            V::IdentityVpceId => match &self.client.visibility {
+                Visibility::Private { vpc_endpoint_id, .. } => text(out, vpc_endpoint_id),
+                Visibility::Public => false,
+            },
+            V::AccountId => stage.is_some_and(|stage| text(out, &stage.account_id)),
+            V::ApiId => stage.is_some_and(|stage| text(out, &stage.api_id.0)),
+            V::Stage => stage.is_some_and(|stage| text(out, &stage.stage_name)),
+            V::DeploymentId => stage.is_some_and(|stage| text(out, &stage.deployment_id)),
+            V::ResourceId => self.resource().is_some_and(|resource| text(out, &resource.id)),
+            V::ResourcePath => self.resource().is_some_and(|resource| text(out, &resource.path)),
+            V::EndpointType => stage.is_some_and(|stage| {
+                text(out, match stage.endpoint_type {
+                    tollgate_model::api::EndpointType::Edge => "EDGE",
+                    tollgate_model::api::EndpointType::Regional => "REGIONAL",
+                    tollgate_model::api::EndpointType::Private => "PRIVATE",
+                })
+            }),
+            V::CustomDomainBasePathMatched => {
+                self.base_path.as_ref().is_some_and(|base_path| text(out, base_path))
+            }
+            V::TlsVersion => self.client.tls.as_ref().is_some_and(|tls| text(out, tls.version)),
+            V::CipherSuite => self.client.tls.as_ref().is_some_and(|tls| text(out, tls.cipher_suite)),
+            V::Status => number(out, u64::from(self.status)),
+            V::ResponseLength => number(out, self.response_length),
+            V::ResponseLatency => number(out, self.started.elapsed().as_millis() as u64),
+            V::IntegrationStatus
+            | V::IntegrationObjectStatus
+            | V::IntegrationObjectIntegrationStatus => {
+                self.integration_status.is_some_and(|status| number(out, u64::from(status)))
+            }
+            V::IntegrationLatency | V::IntegrationObjectLatency => self
+                .integration_latency
+                .is_some_and(|latency| number(out, latency.as_millis() as u64)),
+            V::IntegrationErrorMessage | V::IntegrationObjectError => {
+                self.integration_error.as_ref().is_some_and(|error| text(out, error))
+            }
+            V::ErrorMessage => self.error_message().is_some_and(|message| text(out, &message)),
+            V::ErrorResponseType => match &self.refusal {
+                Some(Refusal::Gateway { response_type, .. }) => text(out, response_type.as_str()),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn resource(&self) -> Option<&tollgate_model::compile::CompiledResource> {
+        Some(&self.stage.as_ref()?.compiled.resources[self.route?.resource])
+    }
+
+    /// The message the client gets for a refusal; `None` is JSON `null`.
+    pub fn error_message(&self) -> Option<Cow<'_, str>> {
+        match self.refusal.as_ref()? {
+            Refusal::Gateway { message: Some(message), .. } => Some(Cow::Borrowed(message)),
+            Refusal::Gateway { response_type, .. } => {
+                let responses = &self.stage.as_ref()?.compiled.gateway_responses;
+                responses.built_in(*response_type).message.map(Cow::Borrowed)
+            }
+            other => Some(other.log_message()),
+        }
+    }
+}
+
+fn text(out: &mut Vec<u8>, value: &str) -> bool {
+    out.extend_from_slice(value.as_bytes());
+    true
+}
+
+fn bytes(out: &mut Vec<u8>, value: &[u8]) -> bool {
+    out.extend_from_slice(value);
+    true
+}
+
+fn number(out: &mut Vec<u8>, value: u64) -> bool {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    true
+}
+
+/// `host` without `:port`; brackets of an IPv6 address stay.
+pub fn without_port(host: &[u8]) -> &[u8] {
+    if host.first() == Some(&b'[') {
+        return match memchr::memchr(b']', host) {
+            Some(end) => &host[..=end],
+            None => host,
+        };
+    }
+    &host[..memchr::memchr(b':', host).unwrap_or(host.len())]
+}
+
+/// An exchange with its request head: what logs, mappings and gateway responses read.
+pub struct ExchangeView<'a, 'p> {
+    pub exchange: &'a Exchange,
+    pub head: &'a RequestHead,
+    pub path_parameters: &'a PathParameters<'p>,
+    /// Empty where the integration does not need it.
+    pub body: &'a [u8],
+}
+
+impl LogValues for ExchangeView<'_, '_> {
+    fn write(&self, variable: &ContextVariable, out: &mut Vec<u8>) -> bool {
+        self.exchange.write_context(self.head, variable, out)
+    }
+}
+
+impl ExchangeView<'_, '_> {
+    fn context_text(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name == "error.messageString" {
+            return Some(match self.exchange.error_message() {
+                Some(message) => serde_json::Value::from(message.as_ref()).to_string().into(),
+                None => "null".into(),
+            });
+        }
+        let variable = ContextVariable::parse(name)?;
+        let mut out = Vec::new();
+        if !self.exchange.write_context(self.head, &variable, &mut out) {
+            return None;
+        }
+        Some(String::from_utf8_lossy(&out).into_owned().into())
+    }
+
+    fn query_values(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.head.query().unwrap_or_default().split(|byte| *byte == b'&').filter_map(|pair| {
+            if pair.is_empty() {
+                return None;
+            }
+            let (name, value) = match memchr::memchr(b'=', pair) {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &pair[pair.len()..]),
+            };
+            Some((decode_form(name), decode_form(value)))
+        })
+    }
+}
+
+impl RequestValues for ExchangeView<'_, '_> {
+    fn captured_path_parameter(&self, name: &str) -> Option<&str> {
+        self.path_parameters.get(name)
+    }
+
+    fn querystring(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.query_values().filter(|(known, _)| known == name).last().map(|(_, value)| value)
+    }
+
+    fn each_querystring(&self, name: &str, f: &mut dyn FnMut(&str)) {
+        self.query_values().filter(|(known, _)| known == name).for_each(|(_, value)| f(&value));
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let field = self.head.fields.iter().rev().find(|field| {
+            is_visible(field.known) && self.head.name(field) == name.as_bytes()
+        })?;
+        Some(String::from_utf8_lossy(self.head.value(field)))
+    }
+
+    fn each_header(&self, name: &str, f: &mut dyn FnMut(&str)) {
+        for field in &self.head.fields {
+            if is_visible(field.known) && self.head.name(field) == name.as_bytes() {
+                f(&String::from_utf8_lossy(self.head.value(field)));
+            }
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.body
+    }
+
+    fn context(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.context_text(name)
+    }
+}
+
+impl GatewayResponseValues for ExchangeView<'_, '_> {
+    fn context(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.context_text(name)
+    }
+
+    fn path_parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.path_parameters.get(name).map(decode)
+    }
+
+    fn querystring(&self, name: &str) -> Option<Cow<'_, str>> {
+        RequestValues::querystring(self, name)
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        RequestValues::header(self, name)
+    }
+}
+
+/// Header fields that mappings never see, as API Gateway hides them (rest-api §9.1).
+fn is_visible(known: Known) -> bool {
+    !matches!(
+        known,
+        Known::Connection
+            | Known::ContentLength
+            | Known::ContentMd5
+            | Known::Expect
+            | Known::MaxForwards
+            | Known::ProxyAuthenticate
+            | Known::Server
+            | Known::Te
+            | Known::TransferEncoding
+            | Known::Trailer
+            | Known::Upgrade
+            | Known::WwwAuthenticate
+    )
+}
+
+/// Decodes a name or value of a query string: `+` is a space.
+fn decode_form(raw: &[u8]) -> Cow<'_, str> {
+    let spaced: Cow<'_, [u8]> = if raw.contains(&b'+') {
+        raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()
+    } else {
+        Cow::Borrowed(raw)
+    };
+    match percent_encoding::percent_decode(&spaced).decode_utf8_lossy() {
+        Cow::Borrowed(_) if matches!(spaced, Cow::Borrowed(_)) => String::from_utf8_lossy(raw),
+        decoded => Cow::Owned(decoded.into_owned()),
+    }
+}
+

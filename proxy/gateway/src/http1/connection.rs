@@ -1,0 +1,487 @@
+//! One HTTP/1.1 client connection.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Duration;
+use tollgate_model::compile::{
+    CompiledIntegration, HttpIntegration, IntegrationResponses, RequestBody,
+};
+
+use super::body::{BodyDecoder, ReadBuffer};
+use super::parse::{self, HeadBounds, HeadError, HeadScanner};
+use super::wire::{Http1Sink, Http1Source, ResponseForm, write_local};
+use crate::core::{Core, Drain};
+use crate::deadline::Deadline;
+use crate::exchange::{Client, Exchange};
+use crate::head::{Framing, RequestHead};
+use crate::pace::RateFloor;
+use crate::phases::integration_request::{self, Body};
+use crate::phases::{self, mock};
+use crate::proxy::{Call, Outcome, Source};
+use crate::refusal::Refusal;
+use crate::respond::{self, LocalResponse};
+
+/// Room for a head; most fit.
+const HEAD_READ: usize = 2 * 1024;
+/// An unread body up to this size is read away after a refusal, so that the connection stays.
+const DISCARD: u64 = 64 * 1024;
+/// How long a closing connection still reads, so that the last answer is not lost to a reset.
+const LINGER: Duration = Duration::from_millis(500);
+/// Heads larger than this don't keep their storage between requests.
+const IDLE_CAPACITY: usize = 4 * 1024;
+
+/// Serves requests until either side is done with the connection.
+pub async fn serve<S>(core: Arc<Core>, client: Arc<Client>, io: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut connection = Connection {
+        deadline: Deadline::after(core.limits.request_head_timeout),
+        drain: core.drain.clone(),
+        exchange: Exchange::new(client),
+        core,
+        io,
+        buffer: ReadBuffer::default(),
+        head: RequestHead::default(),
+        out: Vec::new(),
+        request: Vec::new(),
+        scanner: HeadScanner::default(),
+        decoder: BodyDecoder::new(Framing::None),
+        served: 0,
+    };
+    connection.run().await;
+}
+
+/// What becomes of the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Continue,
+    /// After the answer has been read by the client.
+    Close,
+    /// At once: the response is incomplete and must not look complete.
+    Break,
+}
+
+enum HeadRead {
+    Ready,
+    Closed,
+    Refused(Refusal),
+}
+
+struct Connection<S> {
+    core: Arc<Core>,
+    drain: Drain,
+    io: S,
+    buffer: ReadBuffer,
+    scanner: HeadScanner,
+    head: RequestHead,
+    decoder: BodyDecoder,
+    exchange: Exchange,
+    /// What is to be written to the client.
+    out: Vec<u8>,
+    /// What is to be written to the upstream.
+    request: Vec<u8>,
+    deadline: Deadline,
+    served: u64,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    async fn run(&mut self) {
+        loop {
+            let next = match self.read_head().await {
+                HeadRead::Ready => self.exchange().await,
+                HeadRead::Closed => return,
+                HeadRead::Refused(refusal) => {
+                    self.head.clear();
+                    self.head.keep_alive = false;
+                    self.exchange.begin();
+                    self.refuse(refusal).await
+                }
+            };
+            match next {
+                Next::Continue => self.release_storage(),
+                Next::Close => return self.close().await,
+                Next::Break => return,
+            }
+        }
+    }
+
+    /// Waits for a request and reads its head. An idle connection ends without an answer, one
+    /// that has begun a request with 408.
+    async fn read_head(&mut self) -> HeadRead {
+        let limits = &self.core.limits;
+        if self.buffer.is_empty() {
+            let idle = match self.served {
+                0 => limits.request_head_timeout,
+                _ => limits.connection_idle_timeout,
+            };
+            self.deadline.set_after(idle);
+            let fill = self.buffer.fill(&mut self.io, HEAD_READ);
+            match self.drain.idle(&mut self.deadline, fill).await {
+                Ok(Ok(count)) if count > 0 => {}
+                _ => return HeadRead::Closed,
+            }
+        }
+        self.deadline.set_after(limits.request_head_timeout);
+        let maximum = limits.maximum_request_headers + limits.maximum_url + 64;
+        loop {
+            match self.scanner.find_end(self.buffer.unread()) {
+                Ok(Some(length)) if length <= maximum => return self.take_head(length),
+                Ok(_) if self.buffer.unread().len() > maximum => {
+                    return HeadRead::Refused(Refusal::Head(HeadError::TooLarge));
+                }
+                Ok(_) => {}
+                Err(error) => return HeadRead::Refused(Refusal::Head(error)),
+            }
+            let fill = self.buffer.fill(&mut self.io, HEAD_READ);
+            match self.deadline.within(fill).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Ok(_) => return HeadRead::Closed,
+                Err(_) => return HeadRead::Refused(Refusal::HeadTimeout),
+            }
+        }
+    }
+
+    fn take_head(&mut self, length: usize) -> HeadRead {
+        let limits = &self.core.limits;
+        self.buffer.take_head(length, &mut self.head.bytes);
+        self.scanner.reset();
+        self.served += 1;
+        let bounds = HeadBounds { url: limits.maximum_url, fields: limits.maximum_header_fields };
+        if let Err(error) = parse::request(&mut self.head, length, bounds) {
+            return HeadRead::Refused(Refusal::Head(error));
+        }
+        let request_line = self.head.fields.first().map_or(length, |field| field.name.start as usize);
+        if length - request_line > limits.maximum_request_headers {
+            return HeadRead::Refused(Refusal::Head(HeadError::TooLarge));
+        }
+        self.decoder = BodyDecoder::new(self.head.framing);
+        HeadRead::Ready
+    }
+
+    /// Answers one request.
+    async fn exchange(&mut self) -> Next {
+        self.exchange.begin();
+        if let Framing::Length(length) = self.head.framing
+            && length > self.core.limits.maximum_payload
+        {
+            let maximum = self.core.limits.maximum_payload;
+            return self.refuse(Refusal::PayloadTooLarge { maximum }).await;
+        }
+        let admitted = {
+            let snapshot = self.core.snapshot.load();
+            phases::admit(&snapshot, &self.core.limits, &self.head, &mut self.exchange)
+        };
+        if let Err(refusal) = admitted {
+            return self.refuse(refusal).await;
+        }
+        let (Some(stage), Some(route)) = (self.exchange.stage.clone(), self.exchange.route) else {
+            return self.refuse(Refusal::NotLocated).await;
+        };
+        match &stage.method(route.method).integration {
+            CompiledIntegration::HttpProxy(http) if http.needs_body() => {
+                self.buffered_proxy(http).await
+            }
+            CompiledIntegration::HttpProxy(http) => self.proxy(http).await,
+            CompiledIntegration::Http { http, request, responses } => {
+                self.mapped(http, request, responses).await
+            }
+            CompiledIntegration::Mock { request, responses } => self.mock(request, responses).await,
+            other => self.refuse(phases::unreachable_integration(other)).await,
+        }
+    }
+
+    /// HTTP_PROXY: streams both ways.
+    async fn proxy(&mut self, http: &HttpIntegration) -> Next {
+        let framing = self.head.framing;
+        let here = match framing {
+            Framing::None => Some(0),
+            Framing::Length(length) if length <= self.buffer.unread().len() as u64 => {
+                Some(length as usize)
+            }
+            _ => None,
+        };
+        let Some(length) = here else { return self.stream(http).await };
+        self.request.clear();
+        let body = Body::Streamed(framing);
+        let written = integration_request::proxy_head(
+            &self.head, &self.exchange, http, body, b"", &mut self.request,
+        );
+        if let Err(refusal) = written {
+            return self.refuse(refusal).await;
+        }
+        let head_length = self.request.len();
+        self.request.extend_from_slice(&self.buffer.unread()[..length]);
+        self.buffer.consume(length);
+        self.decoder = BodyDecoder::new(Framing::None);
+        self.send_whole(http, head_length).await
+    }
+
+    /// HTTP_PROXY with a mapping that reads the body.
+    async fn buffered_proxy(&mut self, http: &HttpIntegration) -> Next {
+        let body = match self.read_body().await {
+            Ok(body) => body,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        self.request.clear();
+        let written = integration_request::proxy_head(
+            &self.head, &self.exchange, http, Body::Whole(body.len()), &body, &mut self.request,
+        );
+        if let Err(refusal) = written {
+            return self.refuse(refusal).await;
+        }
+        let head_length = self.request.len();
+        self.request.extend_from_slice(&body);
+        self.send_whole(http, head_length).await
+    }
+
+    async fn send_whole(&mut self, http: &HttpIntegration, head_length: usize) -> Next {
+        let core = self.core.clone();
+        let upstream =
+            integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http);
+        let (upstream, poolable) = match upstream {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        let form = self.form();
+        let mut sink = Http1Sink { io: &mut self.io, out: &mut self.out, form, chunked: false };
+        let call = Call {
+            core: &core,
+            upstream: &upstream,
+            poolable,
+            timeout: http.timeout,
+            method: self.request.split(|byte| *byte == b' ').next().unwrap_or_default(),
+        };
+        let outcome = call
+            .whole(&self.request, head_length, &mut self.exchange, &mut sink, &mut self.deadline)
+            .await;
+        let keep_alive = sink.form.keep_alive;
+        self.conclude(outcome, keep_alive).await
+    }
+
+    async fn stream(&mut self, http: &HttpIntegration) -> Next {
+        let core = self.core.clone();
+        let framing = self.head.framing;
+        let mut request = Vec::new();
+        let prepared = integration_request::proxy_head(
+            &self.head, &self.exchange, http, Body::Streamed(framing), b"", &mut request,
+        )
+        .and_then(|()| {
+            integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)
+        });
+        let (upstream, poolable) = match prepared {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        if let Err(next) = self.invite_body().await {
+            return next;
+        }
+        let form = self.form();
+        let (read, write) = tokio::io::split(&mut self.io);
+        let mut source =
+            Http1Source { io: read, buffer: &mut self.buffer, decoder: &mut self.decoder };
+        let mut sink = Http1Sink { io: write, out: &mut self.out, form, chunked: false };
+        let method = request.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
+        let call = Call {
+            core: &core,
+            upstream: &upstream,
+            poolable,
+            timeout: http.timeout,
+            method: &method,
+        };
+        let outcome = call
+            .streamed(request, framing, &mut self.exchange, &mut source, &mut sink, &mut self.deadline)
+            .await;
+        let keep_alive = sink.form.keep_alive;
+        self.conclude(outcome, keep_alive).await
+    }
+
+    /// HTTP: the request is reshaped, so is the response.
+    async fn mapped(
+        &mut self,
+        http: &HttpIntegration,
+        request: &RequestBody,
+        responses: &IntegrationResponses,
+    ) -> Next {
+        match self.mapped_response(http, request, responses).await {
+            Ok(response) => self.respond(response).await,
+            Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    async fn mapped_response(
+        &mut self,
+        http: &HttpIntegration,
+        request: &RequestBody,
+        responses: &IntegrationResponses,
+    ) -> Result<LocalResponse, Refusal> {
+        let core = self.core.clone();
+        let body = self.read_body().await?;
+        let call = phases::MappedCall { http, request, responses };
+        call.run(&core, &self.head, &mut self.exchange, &body, &mut self.deadline).await
+    }
+
+    async fn mock(&mut self, request: &RequestBody, responses: &IntegrationResponses) -> Next {
+        let response = match self.read_body().await {
+            Ok(body) => mock::answer(&self.head, &mut self.exchange, request, responses, &body),
+            Err(refusal) => Err(refusal),
+        };
+        match response {
+            Ok(response) => self.respond(response).await,
+            Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    /// Reads the whole request body, within the payload quota.
+    async fn read_body(&mut self) -> Result<Vec<u8>, Refusal> {
+        if self.head.framing == Framing::None {
+            return Ok(Vec::new());
+        }
+        if self.invite_body().await.is_err() {
+            return Err(Refusal::BodyTooSlow);
+        }
+        let limits = &self.core.limits;
+        let mut body = Vec::new();
+        let mut floor = RateFloor::start();
+        loop {
+            self.deadline.set_after(limits.body_stall_timeout);
+            let next = self.decoder.next(&mut self.io, &mut self.buffer);
+            let piece = match self.deadline.within(next).await {
+                Ok(piece) => piece.map_err(Refusal::Body)?,
+                Err(_) => return Err(Refusal::BodyTooSlow),
+            };
+            let Some(piece) = piece else { return Ok(body) };
+            body.extend_from_slice(piece.data);
+            if body.len() as u64 > limits.maximum_payload {
+                return Err(Refusal::PayloadTooLarge { maximum: limits.maximum_payload });
+            }
+            if !floor.add(piece.data.len(), limits) {
+                return Err(Refusal::BodyTooSlow);
+            }
+        }
+    }
+
+    /// Answers `Expect: 100-continue` of a client that waits before it sends its body.
+    async fn invite_body(&mut self) -> Result<(), Next> {
+        if !std::mem::take(&mut self.head.expect_continue) || !self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.out.clear();
+        self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.write_out().await.map_err(|_| Next::Break)
+    }
+
+    async fn conclude(&mut self, outcome: Outcome, keep_alive: bool) -> Next {
+        match outcome {
+            Outcome::Refused(refusal) => self.refuse(refusal).await,
+            Outcome::Complete { request_read } => {
+                self.core.record(&self.head, &self.exchange);
+                if keep_alive && request_read { Next::Continue } else { Next::Close }
+            }
+            Outcome::Aborted(cause) => {
+                tracing::debug!(
+                    request_id = self.exchange.ids.request_id(), %cause, "response broke off"
+                );
+                self.core.record(&self.head, &self.exchange);
+                Next::Break
+            }
+        }
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) -> Next {
+        if refusal.closes() {
+            self.head.keep_alive = false;
+        }
+        if let Some(reason) = refusal.metric() {
+            self.core.metrics.request_refused(reason);
+        }
+        let response = respond::refusal(&self.head, &mut self.exchange, refusal);
+        self.respond(response).await
+    }
+
+    /// Writes a response of our own.
+    async fn respond(&mut self, response: LocalResponse) -> Next {
+        if !self.decoder.is_done() && !self.can_discard_body() {
+            self.head.keep_alive = false;
+        }
+        let form = self.form();
+        self.out.clear();
+        write_local(&self.exchange, &response, form, &mut self.out);
+        self.exchange.status = response.status;
+        if !form.to_head {
+            self.exchange.response_length = response.body.len() as u64;
+        }
+        let written = self.write_out().await;
+        self.core.record(&self.head, &self.exchange);
+        if written.is_err() {
+            return Next::Break;
+        }
+        if form.keep_alive && self.discard_body().await { Next::Continue } else { Next::Close }
+    }
+
+    fn form(&self) -> ResponseForm {
+        ResponseForm {
+            version: self.head.version,
+            to_head: self.head.method() == b"HEAD",
+            keep_alive: self.head.keep_alive && !self.drain.is_draining(),
+        }
+    }
+
+    async fn write_out(&mut self) -> io::Result<()> {
+        self.deadline.set_after(self.core.limits.body_stall_timeout);
+        let (io, out) = (&mut self.io, &self.out);
+        let write = async {
+            io.write_all(out).await?;
+            io.flush().await
+        };
+        let written = self.deadline.within(write).await;
+        self.out.clear();
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether what is left of the request's body is worth reading away. A client that waits
+    /// for `100 Continue` may or may not send it: nobody can tell what comes next.
+    fn can_discard_body(&self) -> bool {
+        !self.head.expect_continue
+            && matches!(self.head.framing, Framing::Length(length) if length <= DISCARD)
+    }
+
+    async fn discard_body(&mut self) -> bool {
+        let core = self.core.clone();
+        self.deadline.set_after(core.limits.body_stall_timeout);
+        let (io, buffer, decoder) = (&mut self.io, &mut self.buffer, &mut self.decoder);
+        let mut source = Http1Source { io, buffer, decoder };
+        let discard = async {
+            while let Ok(Some(_)) = source.next().await {}
+        };
+        let in_time = self.deadline.within(discard).await.is_ok();
+        in_time && self.decoder.is_done()
+    }
+
+    /// Ends the connection without losing the last answer: a close with unread input would
+    /// send a reset that overtakes it.
+    async fn close(&mut self) {
+        self.deadline.set_after(LINGER);
+        let io = &mut self.io;
+        let linger = async {
+            if io.shutdown().await.is_ok() {
+                let mut scrap = [0; 4096];
+                while io.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
+            }
+        };
+        // Whatever happens here, the connection is over.
+        let _ = self.deadline.within(linger).await;
+    }
+
+    /// Gives back what a large request took, so that idle connections are small.
+    fn release_storage(&mut self) {
+        self.buffer.shrink();
+        for storage in [&mut self.head.bytes, &mut self.out, &mut self.request] {
+            if storage.capacity() > IDLE_CAPACITY {
+                *storage = Vec::new();
+            }
+        }
+    }
+}

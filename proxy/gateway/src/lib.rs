@@ -1,0 +1,39 @@
+//! The data plane: listeners, the phases of a request, upstreams, logs and metrics.
+//!
+//! ```text
+//!  server ─ accept, TLS ─▶ http1 │ http2 ─ head ─▶ phases ─ call ─▶ proxy ─▶ upstream
+//!                              ▲                     │ Refusal          │
+//!                              └────── respond ◀─────┴──────────────────┘
+//! ```
+//!
+//! A [`Gateway`] is bound first and serves what is published to it. It knows nothing of
+//! definitions' files, stores or management: it reads compiled stages only.
+
+pub mod access_log;
+pub mod config;
+pub mod limits;
+pub mod metrics;
+pub mod tls;
+
+mod connection_limits;
+mod core;
+mod deadline;
+mod exchange;
+mod head;
+mod http1;
+mod http2;
+mod identifiers;
+mod management;
+mod pace;
+mod phases;
+mod proxy;
+mod refusal;
+mod respond;
+mod server;
+mod snapshot;
+mod upgrade;
+mod upstream;
+
+pub use server::{Bound, Gateway, StartError};
+pub use snapshot::{BasePathMapping, DomainName, Routes};
+pub use tollgate_model::compile::hosts::HostsError;

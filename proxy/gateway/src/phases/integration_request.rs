@@ -1,0 +1,330 @@
+//! What is sent to an HTTP backend (rest-api §3, §4, §5, §9.1).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tollgate_model::api::{GatewayResponseType, HttpMethod};
+use tollgate_model::compile::{
+    Destination, HttpIntegration, Mapped, RequestBody, Selected, Target, UpstreamTarget,
+};
+use tollgate_template::RenderInput;
+
+use super::route::with_path_parameters;
+use crate::exchange::{Exchange, ExchangeView};
+use crate::head::{Framing, Known, RequestHead, nominates};
+use crate::identifiers::write_trace_id;
+use crate::refusal::Refusal;
+use crate::upstream::{Upstream, Upstreams};
+
+/// How the request's body travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// As the client frames it, piece by piece.
+    Streamed(Framing),
+    /// All at once, with this length.
+    Whole(usize),
+}
+
+/// Writes an HTTP/1.1 head for the backend: everything of the client's request that passes,
+/// and what is mapped (HTTP_PROXY).
+pub fn proxy_head(
+    head: &RequestHead,
+    exchange: &Exchange,
+    http: &HttpIntegration,
+    body: Body,
+    body_for_mappings: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    write_head(head, exchange, http, Passed::All, body, body_for_mappings, out)
+}
+
+/// Writes an HTTP/1.1 head for the backend: only what is mapped (HTTP), and the method's
+/// defaults.
+pub fn mapped_head(
+    head: &RequestHead,
+    exchange: &Exchange,
+    http: &HttpIntegration,
+    length: usize,
+    client_body: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    write_head(head, exchange, http, Passed::Mapped, Body::Whole(length), client_body, out)
+}
+
+/// The body for the backend of an HTTP integration.
+pub fn mapped_body<'b>(
+    head: &RequestHead,
+    request: &'b RequestBody,
+    body: &'b [u8],
+) -> Result<Cow<'b, [u8]>, Refusal> {
+    match request.select(head.known(Known::ContentType)) {
+        Selected::Passthrough => Ok(Cow::Borrowed(body)),
+        Selected::Unsupported => Err(Refusal::of(GatewayResponseType::UnsupportedMediaType)),
+        Selected::Template(template) => {
+            let rendered = template.render(&RenderInput { body }).map_err(|error| {
+                Refusal::caused(GatewayResponseType::ApiConfigurationError, error.to_string())
+            })?;
+            Ok(match rendered {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            })
+        }
+    }
+}
+
+/// The upstream of an integration, and whether its connections may be kept.
+pub fn upstream(
+    upstreams: &Upstreams,
+    head: &RequestHead,
+    exchange: &Exchange,
+    http: &HttpIntegration,
+) -> Result<(Arc<Upstream>, bool), Refusal> {
+    let stage = exchange.stage.as_ref().ok_or(Refusal::NotLocated)?;
+    match &http.target {
+        Target::Fixed(index) => Ok((stage.upstreams[*index].clone(), true)),
+        Target::Dynamic { scheme, connection } => {
+            let (host, port) = with_path_parameters(head, exchange, |path_parameters| {
+                let view = ExchangeView { exchange, head, path_parameters, body: &[] };
+                http.render_authority(&view)
+            })?;
+            let target = UpstreamTarget {
+                scheme: *scheme,
+                host,
+                port,
+                connection: connection.clone(),
+                insecure_skip_verification: http.insecure_skip_verification,
+            };
+            Ok((upstreams.transient(&target), false))
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    All,
+    Mapped,
+}
+
+fn write_head(
+    head: &RequestHead,
+    exchange: &Exchange,
+    http: &HttpIntegration,
+    passed: Passed,
+    body: Body,
+    client_body: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    with_path_parameters(head, exchange, |path_parameters| {
+        let view = ExchangeView { exchange, head, path_parameters, body: client_body };
+        let method = backend_method(head, http);
+        out.extend_from_slice(method);
+        out.push(b' ');
+        let query = match passed {
+            Passed::All => head.query().unwrap_or_default(),
+            Passed::Mapped => b"",
+        };
+        http.render_target(&view, query, out)?;
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let mapped = mapped_headers(http, &view)?;
+        write_host(http, &view, &mapped, out)?;
+        match passed {
+            Passed::All => write_passed_headers(head, exchange, body, &mapped, out),
+            Passed::Mapped => write_default_headers(head, exchange, method, &mapped, out),
+        }
+        for (name, value) in &mapped {
+            write_field(name.as_bytes(), value.as_bytes(), out);
+        }
+        write_gateway_headers(head, exchange, out);
+        write_framing(method, body, out);
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    })
+}
+
+fn backend_method<'m>(head: &'m RequestHead, http: &HttpIntegration) -> &'m [u8] {
+    match http.http_method {
+        None | Some(HttpMethod::Any) => super::route::method(head),
+        Some(method) => method.as_str().as_bytes(),
+    }
+}
+
+type MappedHeaders<'v> = smallvec::SmallVec<[(&'v str, Cow<'v, str>); 4]>;
+
+fn mapped_headers<'v>(
+    http: &'v HttpIntegration,
+    view: &'v ExchangeView<'v, '_>,
+) -> Result<MappedHeaders<'v>, Refusal> {
+    let mut headers = MappedHeaders::new();
+    for mapping in &http.request_parameters {
+        let Destination::Header(name) = &mapping.destination else { continue };
+        match mapping.evaluate(view)? {
+            Mapped::Skip => {}
+            Mapped::One(value) => headers.push((name, value)),
+            Mapped::Many(values) => {
+                headers.extend(values.into_iter().map(|value| (&**name, Cow::Owned(value))));
+            }
+        }
+    }
+    Ok(headers)
+}
+
+fn is_mapped(mapped: &MappedHeaders<'_>, name: &[u8]) -> bool {
+    mapped.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn write_host(
+    http: &HttpIntegration,
+    view: &ExchangeView<'_, '_>,
+    mapped: &MappedHeaders<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if is_mapped(mapped, b"host") {
+        return Ok(());
+    }
+    match &http.target {
+        Target::Fixed(_) => write_field(b"Host", http.host_header.as_bytes(), out),
+        Target::Dynamic { scheme, .. } => {
+            let (host, port) = http.render_authority(view)?;
+            if port == scheme.default_port() {
+                write_field(b"Host", host.as_bytes(), out);
+            } else {
+                write_field(b"Host", format!("{host}:{port}").as_bytes(), out);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// HTTP_PROXY: the client's headers, without those of its connection, those the gateway writes
+/// itself, and those a mapping replaces.
+fn write_passed_headers(
+    head: &RequestHead,
+    exchange: &Exchange,
+    body: Body,
+    mapped: &MappedHeaders<'_>,
+    out: &mut Vec<u8>,
+) {
+    let connection = head.known(Known::Connection);
+    let mut forwarded_for = None;
+    for field in &head.fields {
+        let (name, value) = (head.name(field), head.value(field));
+        let passes = match field.known {
+            Known::XForwardedFor => {
+                forwarded_for = Some(value);
+                false
+            }
+            // AWS decodes a body before it passes it on and drops the header. Here the body
+            // passes as it is, and a backend must know how it is encoded.
+            Known::ContentEncoding => !value.eq_ignore_ascii_case(b"identity") && has_body(body),
+            // A name with an underscore reads like one with a hyphen to CGI-style backends, so
+            // that a client could forge any header. Mappings that name it still see it.
+            Known::Other => {
+                memchr::memchr(b'_', name).is_none()
+                    && !connection.is_some_and(|connection| nominates(connection, name))
+            }
+            known => passes_upstream(known),
+        };
+        if passes && (mapped.is_empty() || !is_mapped(mapped, name)) {
+            write_field(name, value, out);
+        }
+    }
+    if !is_mapped(mapped, b"x-forwarded-for") {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if let Some(forwarded_for) = forwarded_for {
+            out.extend_from_slice(forwarded_for);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(exchange.client.source_ip.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if !is_mapped(mapped, b"x-forwarded-port") {
+        let port = exchange.client.listener_port;
+        write_field(b"X-Forwarded-Port", itoa::Buffer::new().format(port).as_bytes(), out);
+    }
+    if !is_mapped(mapped, b"x-forwarded-proto") {
+        let scheme: &[u8] = if exchange.client.tls.is_some() { b"https" } else { b"http" };
+        write_field(b"X-Forwarded-Proto", scheme, out);
+    }
+}
+
+fn has_body(body: Body) -> bool {
+    !matches!(body, Body::Streamed(Framing::None) | Body::Whole(0))
+}
+
+fn passes_upstream(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Accept
+            | Known::Authorization
+            | Known::ContentType
+            | Known::Date
+            | Known::UserAgent
+            | Known::XAmznRequestId
+            | Known::XHttpMethodOverride
+    )
+}
+
+/// HTTP: what API Gateway sends without any mapping.
+fn write_default_headers(
+    head: &RequestHead,
+    exchange: &Exchange,
+    method: &[u8],
+    mapped: &MappedHeaders<'_>,
+    out: &mut Vec<u8>,
+) {
+    if !is_mapped(mapped, b"accept") {
+        write_field(b"Accept", b"application/json", out);
+    }
+    if !matches!(method, b"GET" | b"HEAD" | b"OPTIONS") && !is_mapped(mapped, b"content-type") {
+        let content_type = head.known(Known::ContentType).unwrap_or(b"application/json");
+        write_field(b"Content-Type", content_type, out);
+    }
+    if !is_mapped(mapped, b"user-agent") {
+        out.extend_from_slice(b"User-Agent: AmazonAPIGateway_");
+        if let Some(stage) = &exchange.stage {
+            out.extend_from_slice(stage.compiled.api_id.0.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_gateway_headers(head: &RequestHead, exchange: &Exchange, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
+    write_trace_id(head.known(Known::XAmznTraceId), exchange.started_at.as_secs(), out);
+    out.extend_from_slice(b"\r\n");
+    if let Some(stage) = &exchange.stage {
+        write_field(b"X-Amzn-Apigateway-Api-Id", stage.compiled.api_id.0.as_bytes(), out);
+    }
+    write_field(b"Connection", b"keep-alive", out);
+}
+
+fn write_framing(method: &[u8], body: Body, out: &mut Vec<u8>) {
+    match body {
+        Body::Streamed(Framing::Chunked) => write_field(b"Transfer-Encoding", b"chunked", out),
+        Body::Streamed(Framing::Length(length)) => write_length(length, out),
+        Body::Whole(length) => write_length(length as u64, out),
+        Body::Streamed(Framing::None | Framing::UntilClose) => {
+            // RFC 9110 §8.6: a method that expects a body says that there is none.
+            if matches!(method, b"POST" | b"PUT" | b"PATCH") {
+                write_length(0, out);
+            }
+        }
+    }
+}
+
+pub fn write_length(length: u64, out: &mut Vec<u8>) {
+    write_field(b"Content-Length", itoa::Buffer::new().format(length).as_bytes(), out);
+}
+
+/// Writes a field. Control characters can't come from a head that was read strictly; a mapped
+/// value may hold them, and a line end in it would be a second header.
+pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    if value.iter().all(|byte| crate::http1::parse::is_field_value(*byte)) {
+        out.extend_from_slice(value);
+    } else {
+        out.extend(value.iter().filter(|byte| crate::http1::parse::is_field_value(**byte)));
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,125 @@
+//! Every reason to answer a request without its integration's own answer.
+//!
+//! One type carries them all; [`crate::respond::refusal`] is the one place that turns it into a
+//! response, and [`Refusal::log_message`] into text for the operator.
+
+use std::borrow::Cow;
+
+use tollgate_model::api::GatewayResponseType;
+use tollgate_model::compile::{MappingError, PathError};
+
+use crate::http1::body::BodyError;
+use crate::http1::parse::HeadError;
+use crate::metrics::RequestRefusal;
+
+#[derive(Debug)]
+pub enum Refusal {
+    /// The head can't be read in exactly one way: 400, or 431 and 414 for its size. Closes the
+    /// connection.
+    Head(HeadError),
+    /// The head did not arrive in time: 408. Closes the connection.
+    HeadTimeout,
+    /// The path has no canonical form: 400.
+    Path(PathError),
+    /// No API, stage or mapping at this host and path: 403, the same for an API that this
+    /// listener does not serve.
+    NotLocated,
+    /// Headers beyond the quota: 431.
+    HeadersTooLarge,
+    /// The body is beyond the payload quota: 413.
+    PayloadTooLarge { maximum: u64 },
+    /// The body could not be read: 400. Closes the connection.
+    Body(BodyError),
+    /// The body stood still or crept: 408. Closes the connection.
+    BodyTooSlow,
+    /// An answer of the API's gateway responses.
+    Gateway {
+        response_type: GatewayResponseType,
+        /// Instead of the type's own status.
+        status: Option<u16>,
+        /// Instead of the type's own message.
+        message: Option<Cow<'static, str>>,
+        /// For the operator: what happened.
+        cause: Option<Cow<'static, str>>,
+    },
+}
+
+impl Refusal {
+    /// A gateway response as the type defines it.
+    pub fn of(response_type: GatewayResponseType) -> Self {
+        Self::Gateway { response_type, status: None, message: None, cause: None }
+    }
+
+    /// A gateway response whose reason only the operator learns.
+    pub fn caused(response_type: GatewayResponseType, cause: impl Into<Cow<'static, str>>) -> Self {
+        Self::Gateway { response_type, status: None, message: None, cause: Some(cause.into()) }
+    }
+
+    /// A gateway response with its own text for the client.
+    pub fn saying(response_type: GatewayResponseType, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Gateway { response_type, status: None, message: Some(message.into()), cause: None }
+    }
+
+    /// Whether the connection can't carry another request.
+    pub fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::Head(_)
+                | Self::HeadTimeout
+                | Self::HeadersTooLarge
+                | Self::PayloadTooLarge { .. }
+                | Self::Body(_)
+                | Self::BodyTooSlow
+        )
+    }
+
+    /// What the gateway's log and `$context.error.message` say beyond the client's message.
+    pub fn log_message(&self) -> Cow<'static, str> {
+        match self {
+            Self::Head(error) => error.to_string().into(),
+            Self::HeadTimeout => "the request head did not arrive in time".into(),
+            Self::Path(error) => error.to_string().into(),
+            Self::NotLocated => "no API, stage or mapping at this host and path".into(),
+            Self::HeadersTooLarge => "request headers are larger than allowed".into(),
+            Self::PayloadTooLarge { maximum } => format!("body is larger than {maximum} bytes").into(),
+            Self::Body(error) => error.to_string().into(),
+            Self::BodyTooSlow => "the body arrived too slowly".into(),
+            Self::Gateway { response_type, cause, .. } => match cause {
+                Some(cause) => cause.clone(),
+                None => response_type.as_str().into(),
+            },
+        }
+    }
+
+    /// The metric label of refusals that belong to no stage.
+    pub fn metric(&self) -> Option<RequestRefusal> {
+        match self {
+            Self::Head(HeadError::TooLarge | HeadError::UrlTooLong) | Self::HeadersTooLarge => {
+                Some(RequestRefusal::HeadTooLarge)
+            }
+            Self::Head(_) | Self::Path(_) | Self::Body(_) => Some(RequestRefusal::Malformed),
+            Self::HeadTimeout => Some(RequestRefusal::HeadTimeout),
+            Self::NotLocated => Some(RequestRefusal::Unlocated),
+            Self::PayloadTooLarge { .. } => Some(RequestRefusal::BodyTooLarge),
+            Self::BodyTooSlow => Some(RequestRefusal::BodyStalled),
+            Self::Gateway { .. } => None,
+        }
+    }
+}
+
+impl From<MappingError> for Refusal {
+    fn from(error: MappingError) -> Self {
+        match error {
+            MappingError::InvalidJson => {
+                // rest-api: 400 from DEFAULT_4XX with this text.
+                Self::saying(GatewayResponseType::BadRequestBody, "Invalid JSON in request body")
+            }
+            MappingError::UnsafeUriValue => {
+                Self::saying(GatewayResponseType::BadRequestParameters, error.to_string())
+            }
+            MappingError::ReservedHeader(_) => {
+                Self::caused(GatewayResponseType::ApiConfigurationError, error.to_string())
+            }
+        }
+    }
+}

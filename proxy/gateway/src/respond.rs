@@ -1,0 +1,116 @@
+//! Answers the gateway writes by itself: gateway responses, MOCK, mapped HTTP integrations.
+
+use tollgate_model::api::GatewayResponseType;
+
+use crate::exchange::{Exchange, ExchangeView};
+use crate::head::{Known, RequestHead};
+use crate::http1::parse::HeadError;
+use crate::phases::route::with_path_parameters;
+use crate::refusal::Refusal;
+
+/// A whole response, whatever HTTP version carries it. `x-amzn-RequestId`, `x-amz-apigw-id`,
+/// `Date` and framing are added where it is written.
+#[derive(Debug)]
+pub struct LocalResponse {
+    pub status: u16,
+    pub headers: Vec<(Box<str>, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+impl LocalResponse {
+    pub fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        self.headers.push((name.into(), value.to_vec()));
+    }
+
+    /// Adds a header unless there is one of that name.
+    pub fn default_header(&mut self, name: &str, value: &[u8]) {
+        if !self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            self.header(name, value);
+        }
+    }
+
+    fn json(status: u16, error_type: &str, message: &str) -> Self {
+        let mut response = Self::new(status);
+        response.body = serde_json::json!({ "message": message }).to_string().into_bytes();
+        response.header("Content-Type", b"application/json");
+        response.header("x-amzn-ErrorType", error_type.as_bytes());
+        response
+    }
+}
+
+/// The one place that turns a refusal into a response. The refusal is left in the exchange for
+/// the log.
+pub fn refusal(head: &RequestHead, exchange: &mut Exchange, refusal: Refusal) -> LocalResponse {
+    if let Refusal::Gateway { cause: Some(cause), .. } = &refusal {
+        tracing::debug!(request_id = exchange.ids.request_id(), %cause, "request refused");
+    }
+    exchange.refusal = Some(refusal);
+    let exchange = &*exchange;
+    match exchange.refusal.as_ref() {
+        Some(Refusal::Gateway { response_type, status, .. }) => {
+            gateway_response(head, exchange, *response_type, *status)
+        }
+        Some(refusal) => before_gateway_responses(refusal),
+        None => LocalResponse::new(500),
+    }
+}
+
+/// Refusals that no API's gateway responses can change, because no API is known yet or AWS
+/// answers before it looks.
+fn before_gateway_responses(refusal: &Refusal) -> LocalResponse {
+    match refusal {
+        Refusal::Head(HeadError::UrlTooLong) => {
+            LocalResponse::json(414, "RequestUriTooLongException", "Request URI too long")
+        }
+        Refusal::Head(HeadError::TooLarge) | Refusal::HeadersTooLarge => {
+            let message = "Request Header Fields Too Large";
+            LocalResponse::json(431, "RequestHeaderFieldsTooLargeException", message)
+        }
+        Refusal::HeadTimeout | Refusal::BodyTooSlow => {
+            LocalResponse::json(408, "RequestTimeoutException", "Request Timeout")
+        }
+        // Plain text, not JSON: rest-api §12.
+        Refusal::PayloadTooLarge { maximum } => {
+            let mut response = LocalResponse::new(413);
+            response.body = format!("HTTP content length exceeded {maximum} bytes.").into_bytes();
+            response.header("Content-Type", b"text/plain");
+            response
+        }
+        Refusal::NotLocated => LocalResponse::json(403, "ForbiddenException", "Forbidden"),
+        Refusal::Head(_) | Refusal::Path(_) | Refusal::Body(_) | Refusal::Gateway { .. } => {
+            LocalResponse::json(400, "BadRequestException", "Bad Request")
+        }
+    }
+}
+
+fn gateway_response(
+    head: &RequestHead,
+    exchange: &Exchange,
+    response_type: GatewayResponseType,
+    status: Option<u16>,
+) -> LocalResponse {
+    let Some(stage) = &exchange.stage else {
+        return LocalResponse::json(403, "ForbiddenException", "Forbidden");
+    };
+    let responses = &stage.compiled.gateway_responses;
+    with_path_parameters(head, exchange, |path_parameters| {
+        let view = ExchangeView { exchange, head, path_parameters, body: &[] };
+        let mut body = Vec::new();
+        let accept = head.known(Known::Accept);
+        let rendered = responses.render(response_type, status, accept, &view, &mut body);
+        let mut response = LocalResponse::new(rendered.status);
+        response.body = body;
+        for (name, value) in &rendered.headers {
+            response.header(name, value.as_bytes());
+        }
+        response.default_header("Content-Type", rendered.content_type.as_bytes());
+        if let Some(error_type) = responses.built_in(response_type).error_type {
+            response.default_header("x-amzn-ErrorType", error_type.as_bytes());
+        }
+        response
+    })
+}

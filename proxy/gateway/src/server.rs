@@ -1,0 +1,544 @@
+//! The gateway's life: bind, serve, reload, upgrade, drain.
+//!
+//! Pingora's `Server` runs the worker threads, each with a runtime of its own and no work
+//! stealing between them. The accept loops are ours, because the chosen ports, the limits on
+//! connections and the handshake's deadline are needed before a connection has a session.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{
+    ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+};
+use pingora_core::services::Service;
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tollgate_model::compile::hosts::HostsError;
+
+use crate::access_log::{AccessLog, AccessLogFormat, FormatError};
+use crate::config::{AccessLogDestination, GatewayConfig, ListenerConfig};
+use crate::connection_limits::{ConnectionLimits, ConnectionPermit, Refused};
+use crate::core::{Core, Drain, DrainSwitch};
+use crate::exchange::{Client, TlsDetails};
+use crate::management::Management;
+use crate::metrics::{ConnectionRefusal, HandshakeResult, ListenerProtocol, Metrics, ReloadResult};
+use crate::snapshot::{Routes, Snapshot};
+use crate::upgrade::{Inherited, Upgrade};
+use crate::upstream::Upstreams;
+use crate::upstream::balancer::Balancer;
+use crate::{http1, http2, tls};
+
+/// Connections the kernel keeps for us before we accept them.
+const BACKLOG: i32 = 4096;
+/// How often a drain looks whether all connections are gone.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// A gateway whose sockets are bound. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    bound: Bound,
+    ready: Arc<AtomicBool>,
+    switch: DrainSwitch,
+    /// Taken by [`Gateway::run`].
+    parts: Mutex<Option<Parts>>,
+}
+
+struct Parts {
+    listeners: Vec<(ListenerConfig, TcpListener)>,
+    management: TcpListener,
+    acceptor: TlsAcceptor,
+    balancers: Vec<Arc<Balancer>>,
+    workers: usize,
+    upgrade: Upgrade,
+    inherited: Inherited,
+}
+
+/// The addresses in use.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// In the order of [`GatewayConfig::listeners`].
+    pub listeners: Vec<SocketAddr>,
+    pub management: SocketAddr,
+}
+
+/// Why the gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("access log format: {0}")]
+    AccessLogFormat(#[from] FormatError),
+    #[error("cannot open access log {destination}: {source}")]
+    AccessLog { destination: String, source: io::Error },
+    #[error("cannot find the program's own path: {0}")]
+    Program(io::Error),
+}
+
+impl Gateway {
+    /// Binds all sockets, or takes them over from the process this one replaces. Nothing is
+    /// accepted before [`Gateway::run`].
+    pub fn bind(config: GatewayConfig) -> Result<Self, StartError> {
+        let mut inherited = Inherited::from_environment();
+        let mut listeners = Vec::new();
+        for listener in config.listeners {
+            let socket = listen(&mut inherited, listener.address)?;
+            listeners.push((listener, socket));
+        }
+        let management = listen(&mut inherited, config.management)?;
+        let bound = Bound {
+            listeners: listeners.iter().map(|(config, socket)| local(config.address, socket)).collect(),
+            management: local(config.management, &management),
+        };
+        let sockets = listeners.iter().map(|(config, socket)| (config.address, socket));
+        let sockets = sockets.chain([(config.management, &management)]);
+        let sockets = sockets.map(|(address, socket)| Ok((address, socket.try_clone()?)));
+        let upgrade = sockets.collect::<io::Result<_>>().and_then(Upgrade::new);
+
+        let metrics = Metrics::new();
+        let balancers: HashMap<String, Arc<Balancer>> = config
+            .vpc_links
+            .iter()
+            .map(|(id, link)| (id.clone(), Balancer::new(id.clone(), link)))
+            .collect();
+        let (switch, drain) = Drain::new();
+        let access_log = access_log(&config.access_log, &config.access_log_format)?;
+        if let Some(log) = &access_log {
+            metrics.report_dropped_lines(log.dropped_counter());
+        }
+        let limits = config.limits;
+        let parts = Parts {
+            listeners,
+            management,
+            acceptor: TlsAcceptor::from(Arc::new(tls::server_config(config.certificates))),
+            balancers: balancers.values().cloned().collect(),
+            workers: config.workers.max(1),
+            upgrade: upgrade.map_err(StartError::Program)?,
+            inherited,
+        };
+        let core = Core {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
+            upstreams: Upstreams::new(balancers, config.upstream_ca_file, limits.connect_timeout),
+            metrics,
+            access_log,
+            connections: ConnectionLimits::new(limits.connections, limits.connections_per_address),
+            drain,
+            limits,
+        };
+        let inner = Inner {
+            core: Arc::new(core),
+            bound,
+            ready: Arc::default(),
+            switch,
+            parts: Mutex::new(Some(parts)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub fn bound(&self) -> &Bound {
+        &self.inner.bound
+    }
+
+    /// Serves `routes` from now on. Requests under way keep what they started with. On an
+    /// error everything stays as it was.
+    pub fn publish(&self, routes: Routes) -> Result<(), HostsError> {
+        let core = &self.inner.core;
+        let snapshot = Snapshot::new(routes, &core.metrics, &core.upstreams);
+        core.metrics.reload(match &snapshot {
+            Ok(_) => ReloadResult::Applied,
+            Err(_) => ReloadResult::Rejected,
+        });
+        core.snapshot.store(Arc::new(snapshot?));
+        core.upstreams.forget_unused();
+        self.inner.ready.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts a reload that failed before it came to [`Gateway::publish`].
+    pub fn reload_rejected(&self) {
+        self.inner.core.metrics.reload(ReloadResult::Rejected);
+    }
+
+    /// Opens the access log's file again, as log rotation wants it.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.inner.core.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Serves until told to stop: SIGTERM drains, SIGINT stops at once, SIGHUP calls `reload`
+    /// and opens the access log again, SIGUSR2 upgrades the binary. `started` is called once
+    /// connections are accepted.
+    ///
+    /// # Panics
+    ///
+    /// If called twice on the same gateway.
+    pub fn run(
+        &self,
+        started: impl FnOnce() + Send + 'static,
+        reload: impl Fn() + Send + Sync + 'static,
+    ) -> ExitCode {
+        let parts = self.inner.parts.lock().take().expect("a gateway runs once");
+        let configuration = ServerConf {
+            threads: parts.workers,
+            work_stealing: false,
+            grace_period_seconds: Some(0),
+            graceful_shutdown_timeout_seconds: Some(1),
+            ..ServerConf::default()
+        };
+        let mut server = Server::new_with_opt_and_conf(None, configuration);
+        let core = self.inner.core.clone();
+        server.add_service(DataPlane {
+            core: core.clone(),
+            acceptor: parts.acceptor,
+            listeners: Some(parts.listeners),
+        });
+        let management = Management { core: core.clone(), ready: self.inner.ready.clone() };
+        server.add_service(ManagementService {
+            management: Arc::new(management),
+            listener: Some(parts.management),
+            balancers: parts.balancers,
+        });
+        let signals = Signals {
+            gateway: self.clone(),
+            upgrade: Arc::new(parts.upgrade),
+            reload: Arc::new(reload),
+            started: Mutex::new(Some((parts.inherited, Box::new(started)))),
+        };
+        server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        if let Some(log) = &core.access_log {
+            log.close();
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+fn listen(inherited: &mut Inherited, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let mut bind = || -> io::Result<TcpListener> {
+        if let Some(socket) = inherited.take(address) {
+            socket.set_nonblocking(true)?;
+            return Ok(socket);
+        }
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bind().map_err(|source| StartError::Listen { address, source })
+}
+
+fn local(configured: SocketAddr, socket: &TcpListener) -> SocketAddr {
+    socket.local_addr().unwrap_or(configured)
+}
+
+fn access_log(
+    destination: &AccessLogDestination,
+    format: &str,
+) -> Result<Option<AccessLog>, StartError> {
+    let format = AccessLogFormat::parse(format)?;
+    let name = match destination {
+        AccessLogDestination::Off => return Ok(None),
+        AccessLogDestination::Stdout => "-".to_owned(),
+        AccessLogDestination::File(path) => path.display().to_string(),
+    };
+    AccessLog::open(destination, format)
+        .map(Some)
+        .map_err(|source| StartError::AccessLog { destination: name, source })
+}
+
+/// Accepts and serves client connections.
+struct DataPlane {
+    core: Arc<Core>,
+    acceptor: TlsAcceptor,
+    listeners: Option<Vec<(ListenerConfig, TcpListener)>>,
+}
+
+#[async_trait]
+impl Service for DataPlane {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        let mut accepting = Vec::new();
+        for (config, socket) in self.listeners.take().unwrap_or_default() {
+            let listener = Listener {
+                port: local(config.address, &socket).port(),
+                core: self.core.clone(),
+                acceptor: config.tls.then(|| self.acceptor.clone()),
+                config,
+            };
+            let listener = Arc::new(listener);
+            accepting.push(pingora_runtime::current_handle().spawn(listener.accept(socket)));
+        }
+        for task in accepting {
+            let _ = task.await;
+        }
+    }
+
+    fn name(&self) -> &str {
+        "tollgate"
+    }
+}
+
+struct Listener {
+    core: Arc<Core>,
+    config: ListenerConfig,
+    port: u16,
+    acceptor: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    async fn accept(self: Arc<Self>, socket: TcpListener) {
+        let socket = match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(address = %self.config.address, %error, "cannot listen");
+                return;
+            }
+        };
+        let mut drain = self.core.drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                accepted = socket.accept() => accepted,
+                // Checked second: what waits in the queue is served before the socket closes.
+                () = drain.started() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => {
+                    // Out of file descriptors or memory: accepting again at once would spin.
+                    tracing::warn!(address = %self.config.address, %error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let permit = match self.core.connections.admit(peer.ip()) {
+            Ok(permit) => permit,
+            Err(refused) => {
+                self.core.metrics.connection_refused(match refused {
+                    Refused::Total => ConnectionRefusal::Total,
+                    Refused::Address => ConnectionRefusal::Address,
+                });
+                return;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let listener = self.clone();
+        pingora_runtime::current_handle().spawn(listener.serve(stream, peer, permit));
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
+        let metrics = &self.core.metrics;
+        match &self.acceptor {
+            None => {
+                let _open = metrics.connection_opened(ListenerProtocol::Http);
+                http1::serve(self.core.clone(), self.client(peer, None), stream).await;
+            }
+            Some(acceptor) => {
+                let Some(stream) = self.handshake(acceptor, stream).await else { return };
+                let _open = metrics.connection_opened(ListenerProtocol::Https);
+                let session = stream.get_ref().1;
+                let http2 = session.alpn_protocol() == Some(b"h2");
+                let client = self.client(peer, Some(tls_details(session)));
+                if http2 {
+                    http2::serve(self.core.clone(), client, stream).await;
+                } else {
+                    http1::serve(self.core.clone(), client, stream).await;
+                }
+            }
+        }
+        drop(permit);
+    }
+
+    async fn handshake(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: TcpStream,
+    ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+        let limit = self.core.limits.tls_handshake_timeout;
+        let metrics = &self.core.metrics;
+        match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let resumed =
+                    stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+                metrics.tls_handshake(match resumed {
+                    true => HandshakeResult::Resumed,
+                    false => HandshakeResult::Full,
+                });
+                Some(stream)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                metrics.tls_handshake(HandshakeResult::Failed);
+                None
+            }
+            Err(_) => {
+                metrics.tls_handshake(HandshakeResult::TimedOut);
+                None
+            }
+        }
+    }
+
+    fn client(&self, peer: SocketAddr, tls: Option<TlsDetails>) -> Arc<Client> {
+        Arc::new(Client {
+            source_ip: peer.ip().to_canonical().to_string(),
+            listener_port: self.port,
+            visibility: self.config.visibility.clone(),
+            tls,
+        })
+    }
+}
+
+fn tls_details(session: &rustls::ServerConnection) -> TlsDetails {
+    TlsDetails {
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        cipher_suite: session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+    }
+}
+
+/// Health checks, metrics and the watch over VPC links' targets, on a thread of their own.
+struct ManagementService {
+    management: Arc<Management>,
+    listener: Option<TcpListener>,
+    balancers: Vec<Arc<Balancer>>,
+}
+
+#[async_trait]
+impl Service for ManagementService {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        for balancer in self.balancers.drain(..) {
+            tokio::spawn(balancer.run());
+        }
+        let Some(listener) = self.listener.take() else { return };
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => self.management.clone().serve(listener).await,
+            Err(error) => tracing::error!(%error, "cannot serve the management address"),
+        }
+    }
+
+    fn name(&self) -> &str {
+        "management"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+type Started = (Inherited, Box<dyn FnOnce() + Send>);
+
+/// Turns signals into reloads, upgrades and the end.
+struct Signals {
+    gateway: Gateway,
+    upgrade: Arc<Upgrade>,
+    reload: Arc<dyn Fn() + Send + Sync>,
+    started: Mutex<Option<Started>>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        if let Err(error) = self.watch().await {
+            tracing::error!(%error, "cannot watch signals");
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Signals {
+    /// Returns when the process is to end.
+    async fn watch(&self) -> io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut upgrade = signal(SignalKind::user_defined2())?;
+        // Only now: a signal before would have ended the process.
+        if let Some((mut inherited, started)) = self.started.lock().take() {
+            inherited.ready();
+            started();
+        }
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {
+                    tokio::select! {
+                        () = self.drain() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                    return Ok(());
+                }
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => {
+                    self.gateway.reopen_access_log();
+                    let reload = self.reload.clone();
+                    let _ = tokio::task::spawn_blocking(move || reload()).await;
+                }
+                _ = upgrade.recv() => {
+                    if self.upgrade().await {
+                        self.drain().await;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn upgrade(&self) -> bool {
+        tracing::info!("upgrade: starting the new process");
+        let upgrade = self.upgrade.clone();
+        match tokio::task::spawn_blocking(move || upgrade.run()).await {
+            Ok(Ok(process)) => {
+                tracing::info!(process, "upgrade: the new process serves, this one drains");
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "upgrade failed, this process goes on");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "upgrade failed, this process goes on");
+                false
+            }
+        }
+    }
+
+    /// Stops accepting and waits for connections to finish what they have begun.
+    async fn drain(&self) {
+        let core = &self.gateway.inner.core;
+        tracing::info!(connections = core.connections.open(), "draining");
+        self.gateway.inner.switch.start();
+        let deadline = tokio::time::Instant::now() + core.limits.drain_timeout;
+        // The accept loops empty their queues first.
+        tokio::time::sleep(DRAIN_POLL).await;
+        while core.connections.open() > 0 {
+            if tokio::time::Instant::now() >= deadline {
+                tracing::warn!(connections = core.connections.open(), "drain timed out");
+                return;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the data plane serves at one moment: every stage, and how hosts and paths lead to it.
+//!
+//! A snapshot never changes. A request holds the stage it started with until it is answered,
+//! so a new snapshot disturbs none that is under way.
+
+use std::sync::Arc;
+
+use tollgate_model::api::ApiId;
+use tollgate_model::compile::hosts::{BasePathMapping as HostMapping, CustomDomain, HostsError};
+use tollgate_model::compile::{CompiledMethod, CompiledStage, hosts::Hosts};
+
+use crate::metrics::{Metrics, StageMetrics};
+use crate::upstream::{Upstream, Upstreams};
+
+/// Everything to serve, as given to [`crate::Gateway::publish`].
+#[derive(Debug, Default)]
+pub struct Routes {
+    pub stages: Vec<CompiledStage>,
+    /// The stage served, without a stage segment, where nothing else matches.
+    pub fallback: Option<(ApiId, String)>,
+    pub domains: Vec<DomainName>,
+    /// `{api_id}.execute-api.{region}.{host_suffix}` is an API's default endpoint.
+    pub host_suffix: String,
+    /// Serve `/_aws/execute-api/{api_id}/{stage}/…`.
+    pub development_paths: bool,
+}
+
+/// A custom domain name and its base path mappings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainName {
+    /// Lower case; `*.example.com` is a wildcard.
+    pub name: String,
+    pub mappings: Vec<BasePathMapping>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasePathMapping {
+    /// `None` is `(none)`, the catch-all.
+    pub base_path: Option<String>,
+    pub api_id: ApiId,
+    /// `None`: the next path segment is the stage.
+    pub stage: Option<String>,
+}
+
+/// An immutable set of stages with their addresses.
+pub struct Snapshot {
+    pub hosts: Hosts<Arc<StageRuntime>>,
+}
+
+/// A compiled stage with its handles into the running gateway.
+pub struct StageRuntime {
+    pub compiled: CompiledStage,
+    pub metrics: StageMetrics,
+    /// In the order of [`CompiledStage::upstreams`].
+    pub upstreams: Vec<Arc<Upstream>>,
+}
+
+impl StageRuntime {
+    pub fn method(&self, index: usize) -> &CompiledMethod {
+        &self.compiled.methods[index]
+    }
+}
+
+impl Snapshot {
+    pub fn empty() -> Self {
+        let hosts = Hosts::builder().build();
+        Self { hosts: hosts.expect("no addresses can't be in each other's way") }
+    }
+
+    pub fn new(routes: Routes, metrics: &Metrics, upstreams: &Upstreams) -> Result<Self, HostsError> {
+        let mut hosts = Hosts::builder();
+        for compiled in routes.stages {
+            let (api_id, stage) = (compiled.api_id.0.clone(), compiled.stage_name.clone());
+            if !compiled.disable_execute_api_endpoint {
+                let region = &compiled.region;
+                let host = format!("{api_id}.execute-api.{region}.{}", routes.host_suffix);
+                hosts = hosts.default_endpoint(&host.to_ascii_lowercase(), &api_id);
+            }
+            let runtime = StageRuntime {
+                metrics: metrics.stage(&compiled.api_name, &stage),
+                upstreams: compiled.upstreams.iter().map(|target| upstreams.intern(target)).collect(),
+                compiled,
+            };
+            hosts = hosts.stage(&api_id, &stage, Arc::new(runtime));
+        }
+        for domain in routes.domains {
+            hosts = hosts.domain(custom_domain(domain));
+        }
+        if routes.development_paths {
+            hosts = hosts.development_paths();
+        }
+        if let Some((api_id, stage)) = &routes.fallback {
+            hosts = hosts.fallback(&api_id.0, stage);
+        }
+        Ok(Self { hosts: hosts.build()? })
+    }
+}
+
+fn custom_domain(domain: DomainName) -> CustomDomain {
+    let mappings = domain.mappings.into_iter().map(|mapping| HostMapping {
+        base_path: mapping.base_path,
+        api_id: mapping.api_id.0,
+        stage: mapping.stage,
+    });
+    CustomDomain { name: domain.name, mappings: mappings.collect() }
+}

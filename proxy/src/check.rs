@@ -1,0 +1,116 @@
+//! `tollgate check`: reads what `serve` or `dev` would, serves nothing, and says what it found.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tollgate_gateway::tls::Certificates;
+use tollgate_model::api::ApiId;
+
+use crate::cli::{CheckArgs, Output};
+use crate::config;
+use crate::definitions::{self, Definition, MAXIMUM_INTEGRATION_TIMEOUT, Source, generated_api_id};
+use crate::loaded::Loaded;
+
+pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
+    args.stage
+        .fill_from_environment(|name| std::env::var(name).ok())
+        .map_err(anyhow::Error::msg)?;
+    let mut found = Found::default();
+    if let Some(file) = &args.config {
+        let loaded = config::load(file)
+            .map_err(anyhow::Error::new)
+            .and_then(|config| Loaded::load(config, &Certificates::new()));
+        match loaded {
+            Ok(loaded) => found.configuration(loaded),
+            Err(error) => found.errors.push(format!("{error:#}")),
+        }
+    }
+    for source in sources(&args) {
+        match definitions::load(&source) {
+            Ok(definition) => {
+                found.warnings.extend(definition.warnings.iter().map(ToString::to_string));
+                found.definitions.push(definition);
+            }
+            Err(error) => found.errors.push(error.to_string()),
+        }
+    }
+    match args.output {
+        Output::Text => found.print_text(),
+        Output::Json => println!("{:#}", found.to_json()),
+    }
+    Ok(if found.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Default)]
+struct Found {
+    definitions: Vec<Definition>,
+    /// One line each, the definitions' own included.
+    warnings: Vec<String>,
+    /// One line for each file that does not load.
+    errors: Vec<String>,
+}
+
+impl Found {
+    fn configuration(&mut self, loaded: Loaded) {
+        self.definitions.extend(loaded.definitions);
+        self.warnings.extend(loaded.warnings);
+    }
+
+    fn print_text(&self) {
+        for definition in &self.definitions {
+            println!(
+                "{}: {}, API id {}, stage {}",
+                definition.file.display(),
+                definition.api.name,
+                definition.api_id(),
+                definition.stage_name()
+            );
+            println!("  {}", definition.summary());
+            for (path, method, integration) in definition.methods() {
+                println!("  {method:<7} {path}  {integration}");
+            }
+        }
+        for warning in &self.warnings {
+            println!("warning: {warning}");
+        }
+        for error in &self.errors {
+            eprintln!("{error}");
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "ok": self.errors.is_empty(),
+            "definitions": self.definitions.iter().map(Definition::to_json).collect::<Vec<_>>(),
+            "warnings": self.warnings,
+            "errors": self.errors,
+        })
+    }
+}
+
+fn sources(args: &CheckArgs) -> impl Iterator<Item = Source> {
+    args.definitions.iter().map(|file| Source {
+        file: file.clone(),
+        api_id: file
+            .canonicalize()
+            .map_or_else(|_| ApiId(String::new()), |path| generated_api_id(&path)),
+        name: None,
+        description: None,
+        stage: args.stage.stage.clone(),
+        stage_variables: args
+            .stage
+            .stage_variables
+            .iter()
+            .map(|it| (it.key.clone(), it.value.clone()))
+            .collect(),
+        parameters: args
+            .stage
+            .parameters
+            .iter()
+            .map(|it| (it.key.clone(), it.value.clone()))
+            .collect(),
+        region: args.stage.region.clone(),
+        account_id: args.stage.account_id.clone(),
+        maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+    })
+}

@@ -1,0 +1,293 @@
+//! `tollgate dev`: definitions served on this machine, and again whenever they change.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
+use serde_json::json;
+use tollgate_gateway::access_log::DEFAULT_FORMAT;
+use tollgate_gateway::config::{GatewayConfig, ListenerConfig, Visibility};
+use tollgate_gateway::limits::Limits;
+use tollgate_gateway::tls::Certificates;
+use tollgate_gateway::{Gateway, Routes};
+
+use crate::cli::{DevArgs, KeyValue, Output};
+use crate::config::LogConfig;
+use crate::config::checked::default_workers;
+use crate::config::wire::LogFormat;
+use crate::definitions::{
+    self, Definition, DefinitionError, MAXIMUM_INTEGRATION_TIMEOUT, Source, generated_api_id,
+};
+use crate::echo::Echo;
+use crate::logging;
+use crate::self_signed::self_signed;
+use crate::watch::Watch;
+
+/// The stage variable that holds the address of `--echo`.
+const ECHO_VARIABLE: &str = "echo";
+
+pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
+    args.stage
+        .fill_from_environment(|name| std::env::var(name).ok())
+        .map_err(anyhow::Error::msg)?;
+    // The text output says what an operator would look for in the log.
+    let log = LogConfig { level: "warn".to_owned(), format: LogFormat::Text };
+    logging::start(&log).map_err(anyhow::Error::msg)?;
+
+    let echo = args.echo.map(Echo::start).transpose()?;
+    let sources = sources(&args, echo.as_ref())?;
+    let set = DefinitionSet::load(&sources)?;
+    let gateway = Gateway::bind(gateway_config(&args)?)?;
+    gateway.publish(set.routes()?)?;
+    let announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
+
+    let files = sources.iter().map(|source| source.file.clone()).collect();
+    let reload = reloader(gateway.clone(), sources, set, args.output);
+    let _watch = Watch::start(files, reload.clone())?;
+    Ok(gateway.run(move || print(&announcement), reload))
+}
+
+/// The definitions of one `tollgate dev`, each at the last version that loaded.
+struct DefinitionSet {
+    region: String,
+    definitions: Vec<Definition>,
+}
+
+impl DefinitionSet {
+    fn load(sources: &[Source]) -> Result<Self, DefinitionError> {
+        let definitions = sources.iter().map(definitions::load).collect::<Result<_, _>>()?;
+        Ok(Self {
+            region: sources.first().map(|source| source.region.clone()).unwrap_or_default(),
+            definitions,
+        })
+    }
+
+    /// Reads every definition again; one that does not load stays as it was, and why comes
+    /// back.
+    fn reload(&mut self, sources: &[Source]) -> Vec<DefinitionError> {
+        let mut refused = Vec::new();
+        for (definition, source) in self.definitions.iter_mut().zip(sources) {
+            match definitions::load(source) {
+                Ok(loaded) => *definition = loaded,
+                Err(error) => refused.push(error),
+            }
+        }
+        refused
+    }
+
+    fn routes(&self) -> Result<Routes, DefinitionError> {
+        Ok(Routes {
+            stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
+            fallback: self
+                .definitions
+                .first()
+                .map(|first| (first.api_id().clone(), first.stage_name().to_owned())),
+            domains: Vec::new(),
+            host_suffix: "localhost".to_owned(),
+            development_paths: true,
+        })
+    }
+}
+
+fn sources(args: &DevArgs, echo: Option<&Echo>) -> anyhow::Result<Vec<Source>> {
+    let mut stage_variables = map(&args.stage.stage_variables);
+    if let Some(echo) = echo {
+        stage_variables
+            .entry(ECHO_VARIABLE.to_owned())
+            .or_insert_with(|| echo.address().to_string());
+    }
+    let mut sources: Vec<Source> = Vec::with_capacity(args.files.len());
+    for file in &args.files {
+        // The id is the same from wherever the file is named.
+        let path = match file.canonicalize() {
+            Ok(path) => path,
+            Err(error) => {
+                bail!("{}: cannot be read: {}", file.display(), definitions::reason(&error))
+            }
+        };
+        let api_id = generated_api_id(&path);
+        if sources.iter().any(|source| source.api_id == api_id) {
+            bail!("{}: the same definition is given twice", file.display());
+        }
+        sources.push(Source {
+            file: file.clone(),
+            api_id,
+            name: None,
+            description: None,
+            stage: args.stage.stage.clone(),
+            stage_variables: stage_variables.clone(),
+            parameters: map(&args.stage.parameters),
+            region: args.stage.region.clone(),
+            account_id: args.stage.account_id.clone(),
+            maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+        });
+    }
+    Ok(sources)
+}
+
+fn gateway_config(args: &DevArgs) -> anyhow::Result<GatewayConfig> {
+    let made =
+        self_signed(&args.stage.region).context("the self-signed certificate cannot be made")?;
+    let certificates = Certificates::new();
+    certificates.load_pem(&[(made.names, made.certificate_pem, made.key_pem)])?;
+    let listener = |address, tls| ListenerConfig { address, tls, visibility: Visibility::Public };
+    Ok(GatewayConfig {
+        listeners: vec![listener(args.http, false), listener(args.https, true)],
+        management: args.management,
+        workers: args.workers.unwrap_or_else(default_workers),
+        limits: Limits::default(),
+        certificates: Arc::new(certificates),
+        access_log: args.access_log_destination(),
+        access_log_format: DEFAULT_FORMAT.to_owned(),
+        vpc_links: BTreeMap::new(),
+        upstream_ca_file: None,
+    })
+}
+
+/// Called when a file changed and on SIGHUP.
+fn reloader(
+    gateway: Gateway,
+    sources: Vec<Source>,
+    set: DefinitionSet,
+    output: Output,
+) -> impl Fn() + Clone + Send + Sync {
+    let set = Arc::new(Mutex::new(set));
+    let sources = Arc::new(sources);
+    move || {
+        let mut set = set.lock();
+        let refused = set.reload(&sources);
+        for error in &refused {
+            eprintln!("{error} (the version before it is still served)");
+        }
+        match set.routes() {
+            Ok(routes) => {
+                if let Err(error) = gateway.publish(routes) {
+                    eprintln!("{error} (not reloaded)");
+                }
+            }
+            Err(error) => eprintln!("{error} (not reloaded)"),
+        }
+        if refused.is_empty() && output == Output::Text {
+            eprintln!("reloaded");
+        }
+    }
+}
+
+/// What the user, or the program that started this one, is told once the APIs serve.
+struct Announcement {
+    /// For standard output.
+    text: String,
+    /// For standard error, a line each.
+    remarks: Vec<String>,
+}
+
+fn announcement(
+    args: &DevArgs,
+    set: &DefinitionSet,
+    gateway: &Gateway,
+    echo: Option<&Echo>,
+) -> anyhow::Result<Announcement> {
+    let bound = gateway.bound();
+    let [http, https] = bound.listeners[..] else {
+        bail!("the gateway has not bound HTTP and HTTPS")
+    };
+    let mut text = String::new();
+    let mut remarks = Vec::new();
+    for (index, definition) in set.definitions.iter().enumerate() {
+        let urls = invoke_urls(definition, &set.region, http, https, index == 0);
+        let (name, file, stage) =
+            (&definition.api.name, definition.file.display(), definition.stage_name());
+        match args.output {
+            Output::Json => {
+                let line = json!({
+                    "api_id": definition.api_id().0,
+                    "name": name,
+                    "stage": stage,
+                    "invoke_urls": urls,
+                });
+                writeln!(text, "{line}")?;
+                remarks.extend(definition.warnings.iter().map(|it| format!("warning: {it}")));
+            }
+            Output::Text => {
+                writeln!(text, "{name} ({file}), stage {stage}: {}", definition.summary())?;
+                for url in urls.iter().rev() {
+                    writeln!(text, "  {url}")?;
+                }
+                for warning in &definition.warnings {
+                    writeln!(text, "  warning: {warning}")?;
+                }
+            }
+        }
+        // VPC links are part of a configuration file, which dev has none of.
+        remarks.extend(definition.vpc_links.iter().map(|link| {
+            format!(
+                "warning: {file}: VPC link {link:?} leads nowhere in dev; requests through it fail"
+            )
+        }));
+    }
+    let management = reachable(bound.management);
+    match args.output {
+        Output::Text => {
+            writeln!(text, "Health and metrics: http://{management}/healthz, /readyz, /metrics")?;
+            if let Some(echo) = echo {
+                let address = echo.address();
+                writeln!(text, "Echo upstream: http://{address} (stage variable {ECHO_VARIABLE})")?;
+            }
+            writeln!(text, "HTTPS has a self-signed certificate (curl -k). Ctrl-C stops.")?;
+        }
+        // Where a program chose port 0 it has to learn of this address too.
+        Output::Json => remarks.push(format!("management: http://{management}")),
+    }
+    Ok(Announcement { text, remarks })
+}
+
+fn print(announcement: &Announcement) {
+    for remark in &announcement.remarks {
+        eprintln!("{remark}");
+    }
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(announcement.text.as_bytes()).and_then(|()| stdout.flush())
+    {
+        tracing::warn!(%error, "standard output");
+    }
+}
+
+/// Where a stage can be reached: its default host by HTTP and HTTPS, the development path, and
+/// for the first definition the root.
+fn invoke_urls(
+    definition: &Definition,
+    region: &str,
+    http: SocketAddr,
+    https: SocketAddr,
+    first: bool,
+) -> Vec<String> {
+    let (id, stage) = (definition.api_id(), definition.stage_name());
+    let mut urls = vec![
+        format!("http://{id}.execute-api.{region}.localhost:{}/{stage}", http.port()),
+        format!("https://{id}.execute-api.{region}.localhost:{}/{stage}", https.port()),
+        format!("http://{}/_aws/execute-api/{id}/{stage}", reachable(http)),
+    ];
+    if first {
+        urls.push(format!("http://{}", reachable(http)));
+    }
+    urls
+}
+
+/// An address a client on this machine can use: loopback in place of "every address".
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn map(pairs: &[KeyValue]) -> BTreeMap<String, String> {
+    pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
+}

@@ -1,0 +1,211 @@
+//! `tollgate serve`: production, from a configuration file.
+//!
+//! Everything is read and checked, then everything is bound, then it serves. While it serves,
+//! certificates and definitions are read again when they change, and with the rest of the
+//! configuration on SIGHUP: all of it or, when anything is wrong, nothing.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tollgate_gateway::Gateway;
+use tollgate_gateway::access_log::DEFAULT_FORMAT;
+use tollgate_gateway::config::GatewayConfig;
+use tollgate_gateway::tls::Certificates;
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config};
+use crate::loaded::Loaded;
+use crate::watch::Watch;
+use crate::{logging, notify_systemd};
+
+pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = config::load(&args.config)?;
+    logging::start(&config.log).map_err(anyhow::Error::msg)?;
+    let certificates = Arc::new(Certificates::new());
+    let loaded = Loaded::load(config, &certificates)?;
+    let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone()))?;
+    gateway.publish(loaded.routes()?)?;
+    report(&loaded, &gateway);
+
+    let reloader = Reloader::start(gateway.clone(), certificates, loaded)?;
+    let started = || {
+        notify_systemd::ready();
+        notify_systemd::stopping_on_sigterm();
+    };
+    Ok(gateway.run(started, move || reloader.configuration_may_have_changed()))
+}
+
+/// The part of the configuration that stays as it is until a restart.
+fn gateway_config(config: &Config, certificates: Arc<Certificates>) -> GatewayConfig {
+    GatewayConfig {
+        listeners: config.listeners.clone(),
+        management: config.management,
+        workers: config.workers,
+        limits: config.limits.clone(),
+        certificates,
+        access_log: config.access_log.clone(),
+        access_log_format: config
+            .access_log_format
+            .clone()
+            .unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
+        vpc_links: config.vpc_links.clone(),
+        upstream_ca_file: config.upstream_ca_file.clone(),
+    }
+}
+
+fn report(loaded: &Loaded, gateway: &Gateway) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for (listener, address) in loaded.config.listeners.iter().zip(&gateway.bound().listeners) {
+        tracing::info!(%address, tls = listener.tls, visibility = ?listener.visibility, "listening");
+    }
+    tracing::info!(address = %gateway.bound().management, "management and metrics");
+    for definition in &loaded.definitions {
+        tracing::info!(
+            api_id = %definition.api_id(),
+            name = definition.api.name,
+            stage = definition.stage_name(),
+            definition = %definition.file.display(),
+            "serving"
+        );
+    }
+}
+
+/// Brings a running gateway up to date with its files.
+struct Reloader {
+    state: Arc<Mutex<State>>,
+    watch: Watch,
+}
+
+struct State {
+    gateway: Gateway,
+    certificates: Arc<Certificates>,
+    /// What the gateway was started with: what cannot change while it runs is compared to it.
+    started_with: Fixed,
+    /// What is being served.
+    current: Loaded,
+}
+
+impl Reloader {
+    fn start(
+        gateway: Gateway,
+        certificates: Arc<Certificates>,
+        loaded: Loaded,
+    ) -> anyhow::Result<Self> {
+        let files = loaded.watched_files();
+        let started_with = Fixed::of(&loaded.config);
+        let state =
+            Arc::new(Mutex::new(State { gateway, certificates, started_with, current: loaded }));
+        let watched = state.clone();
+        let watch = Watch::start(files, move || {
+            let mut state = watched.lock();
+            let config = state.current.config.clone();
+            state.apply(config);
+        })?;
+        Ok(Self { state, watch })
+    }
+
+    /// SIGHUP.
+    fn configuration_may_have_changed(&self) {
+        notify_systemd::reloading();
+        let mut state = self.state.lock();
+        match config::load(&state.current.config.file) {
+            Ok(config) => {
+                if state.apply(config) {
+                    self.watch.files(state.current.watched_files());
+                }
+            }
+            Err(error) => state.refused(&error.into()),
+        }
+        notify_systemd::ready();
+    }
+}
+
+impl State {
+    /// Serves what the configuration and its files say now, or says why not.
+    fn apply(&mut self, config: Config) -> bool {
+        let loaded = match self.load_and_publish(config) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.refused(&error);
+                return false;
+            }
+        };
+        let changed = Fixed::of(&loaded.config).differences(&self.started_with);
+        if !changed.is_empty() {
+            tracing::warn!(
+                "reloaded, except for {}: {} at the next restart or upgrade",
+                changed.join(", "),
+                if changed.len() == 1 { "it changes" } else { "they change" }
+            );
+        }
+        for warning in
+            loaded.warnings.iter().filter(|warning| !self.current.warnings.contains(warning))
+        {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(stages = loaded.definitions.len(), "reloaded");
+        self.current = loaded;
+        true
+    }
+
+    fn load_and_publish(&self, config: Config) -> anyhow::Result<Loaded> {
+        let loaded = Loaded::load(config, &self.certificates)?;
+        self.gateway.publish(loaded.routes()?)?;
+        Ok(loaded)
+    }
+
+    fn refused(&self, error: &anyhow::Error) {
+        self.gateway.reload_rejected();
+        tracing::error!("not reloaded, what was loaded before is still served: {error:#}");
+    }
+}
+
+/// The keys that only count at start, each with its value as text: all that is asked of them
+/// is whether they are the same.
+#[derive(Clone)]
+struct Fixed([(&'static str, String); 8]);
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self([
+            ("listeners", format!("{:?}", config.listeners)),
+            ("management", format!("{:?}", config.management)),
+            ("workers", format!("{:?}", config.workers)),
+            ("limits", format!("{:?}", config.limits)),
+            ("access_log", format!("{:?} {:?}", config.access_log, config.access_log_format)),
+            ("vpc_links", format!("{:?}", config.vpc_links)),
+            ("upstream_ca_file", format!("{:?}", config.upstream_ca_file)),
+            ("log", format!("{:?}", config.log)),
+        ])
+    }
+
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .filter(|(mine, theirs)| mine != theirs)
+            .map(|(mine, _)| mine.0)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let config = |text: &str| config::read(text, Path::new("tollgate.yaml")).unwrap();
+        let before = Fixed::of(&config("listeners: [{address: '127.0.0.1:80'}]"));
+        let after = Fixed::of(&config(
+            "listeners: [{address: '127.0.0.1:81'}]\nlimits: {connections: 5}\nregion: eu-west-1",
+        ));
+        assert_eq!(after.differences(&before), ["listeners", "limits"]);
+        assert!(before.differences(&before).is_empty());
+    }
+}
