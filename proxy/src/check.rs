@@ -22,7 +22,7 @@ pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
             .and_then(|config| Loaded::load(config, &Certificates::new()));
         match loaded {
             Ok(loaded) => found.configuration(loaded),
-            Err(error) => found.errors.push(format!("{error:#}")),
+            Err(error) => found.errors.push(crate::one_line(&error)),
         }
     }
     for source in sources(&args) {
@@ -34,9 +34,15 @@ pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
             Err(error) => found.errors.push(error.to_string()),
         }
     }
-    match args.output {
-        Output::Text => found.print_text(),
-        Output::Json => println!("{:#}", found.to_json()),
+    let report = match args.output {
+        Output::Text => found.to_text(),
+        Output::Json => format!("{:#}\n", found.to_json()),
+    };
+    crate::print(&report)?;
+    if args.output == Output::Text {
+        for error in &found.errors {
+            eprintln!("{error}");
+        }
     }
     Ok(if found.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -56,26 +62,26 @@ impl Found {
         self.warnings.extend(loaded.warnings);
     }
 
-    fn print_text(&self) {
+    fn to_text(&self) -> String {
+        let mut lines = Vec::new();
         for definition in &self.definitions {
-            println!(
+            lines.push(format!(
                 "{}: {}, API id {}, stage {}",
                 definition.file.display(),
                 definition.api.name,
                 definition.api_id(),
                 definition.stage_name()
+            ));
+            lines.push(format!("  {}", definition.summary()));
+            let methods = definition.methods();
+            lines.extend(
+                methods.map(|(path, method, integration)| {
+                    format!("  {method:<7} {path}  {integration}")
+                }),
             );
-            println!("  {}", definition.summary());
-            for (path, method, integration) in definition.methods() {
-                println!("  {method:<7} {path}  {integration}");
-            }
         }
-        for warning in &self.warnings {
-            println!("warning: {warning}");
-        }
-        for error in &self.errors {
-            eprintln!("{error}");
-        }
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
     fn to_json(&self) -> Value {

@@ -291,3 +291,113 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn map(pairs: &[KeyValue]) -> BTreeMap<String, String> {
     pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_definition_that_no_longer_loads_stays_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pets, orders) = (folder.path().join("pets.yaml"), folder.path().join("orders.yaml"));
+        write(&pets, "Pets");
+        write(&orders, "Orders");
+        let sources = sources(&args(&[&pets, &orders]), None).unwrap();
+        let mut set = DefinitionSet::load(&sources).unwrap();
+        assert_eq!(names(&set), ["Pets", "Orders"]);
+
+        std::fs::write(&pets, "openapi: 3.0.1\npaths: [\n").unwrap();
+        write(&orders, "Orders 2");
+        let refused = set.reload(&sources);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].to_string().starts_with(&format!("{}:", pets.display())));
+        assert_eq!(names(&set), ["Pets", "Orders 2"]);
+        assert_eq!(set.routes().unwrap().stages.len(), 2);
+
+        write(&pets, "Pets 2");
+        assert!(set.reload(&sources).is_empty());
+        assert_eq!(names(&set), ["Pets 2", "Orders 2"]);
+    }
+
+    #[test]
+    fn the_first_definition_is_served_where_nothing_else_matches() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pets, orders) = (folder.path().join("pets.yaml"), folder.path().join("orders.yaml"));
+        write(&pets, "Pets");
+        write(&orders, "Orders");
+        let set = DefinitionSet::load(&sources(&args(&[&pets, &orders]), None).unwrap()).unwrap();
+        let routes = set.routes().unwrap();
+        assert!(routes.development_paths);
+        let first = set.definitions[0].api_id().clone();
+        assert_eq!(routes.fallback, Some((first, "dev".to_owned())));
+    }
+
+    #[test]
+    fn the_same_definition_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pets.yaml");
+        write(&file, "Pets");
+        let error = sources(&args(&[&file, &folder.path().join("./pets.yaml")]), None).unwrap_err();
+        assert!(error.to_string().ends_with("the same definition is given twice"), "{error}");
+    }
+
+    #[test]
+    fn a_stage_is_reached_by_host_path_and_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pets.yaml");
+        write(&file, "Pets");
+        let set = DefinitionSet::load(&sources(&args(&[&file]), None).unwrap()).unwrap();
+        let definition = &set.definitions[0];
+        let id = definition.api_id();
+        let (http, https) = ("0.0.0.0:80".parse().unwrap(), "[::]:443".parse().unwrap());
+        assert_eq!(
+            invoke_urls(definition, "us-east-1", http, https, true),
+            [
+                format!("http://{id}.execute-api.us-east-1.localhost:80/dev"),
+                format!("https://{id}.execute-api.us-east-1.localhost:443/dev"),
+                format!("http://127.0.0.1:80/_aws/execute-api/{id}/dev"),
+                "http://127.0.0.1:80".to_owned(),
+            ]
+        );
+        assert_eq!(invoke_urls(definition, "us-east-1", http, https, false).len(), 3);
+    }
+
+    #[test]
+    fn echos_address_is_a_stage_variable_unless_one_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pets.yaml");
+        write(&file, "Pets");
+        let echo = Echo::start("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut args = args(&[&file]);
+        let of = |args: &DevArgs| {
+            sources(args, Some(&echo)).unwrap()[0].stage_variables[ECHO_VARIABLE].clone()
+        };
+        assert_eq!(of(&args), echo.address().to_string());
+        args.stage.stage_variables.push("echo=elsewhere:80".parse().unwrap());
+        assert_eq!(of(&args), "elsewhere:80");
+    }
+
+    fn args(files: &[&Path]) -> DevArgs {
+        use clap::Parser;
+        let files = files.iter().map(|file| file.to_str().unwrap());
+        match Cli::parse_from(["tollgate", "dev"].into_iter().chain(files)).command {
+            Command::Dev(args) => args,
+            other => unreachable!("{other:?} is not dev"),
+        }
+    }
+
+    fn write(file: &Path, title: &str) {
+        let text = format!(
+            "openapi: 3.0.1\ninfo: {{title: {title}, version: '1'}}\npaths:\n  /x:\n    get:\n      \
+             responses: {{'200': {{description: ok}}}}\n      x-amazon-apigateway-integration: {{type: mock}}\n"
+        );
+        std::fs::write(file, text).unwrap();
+    }
+
+    fn names(set: &DefinitionSet) -> Vec<&str> {
+        set.definitions.iter().map(|definition| definition.api.name.as_str()).collect()
+    }
+}

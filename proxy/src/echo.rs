@@ -47,7 +47,7 @@ pub fn echo(address: SocketAddr) -> anyhow::Result<()> {
     let context = || format!("echo upstream on {address}");
     let listener = std::net::TcpListener::bind(address).with_context(context)?;
     listener.set_nonblocking(true).with_context(context)?;
-    println!("http://{}", listener.local_addr().with_context(context)?);
+    crate::print(&format!("http://{}\n", listener.local_addr().with_context(context)?))?;
     run(listener);
     Ok(())
 }

@@ -9,7 +9,7 @@ use tollgate_gateway::config::Visibility;
 use tollgate_gateway::tls::{CertificateFiles, Certificates};
 use tollgate_model::api::EndpointType;
 
-use crate::config::{ApiConfig, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use crate::definitions::{self, Definition, Source};
 
 /// A configuration that can be served.
@@ -26,10 +26,8 @@ impl Loaded {
     /// Reads and checks everything. `certificates` gets the certificates, all or none; it is
     /// the last thing that can fail, so that a refused reload changes nothing.
     pub fn load(config: Config, certificates: &Certificates) -> anyhow::Result<Self> {
-        let definitions = config
-            .apis
-            .iter()
-            .map(|api| definition(api, &config))
+        let definitions = (0..config.apis.len())
+            .map(|index| definition(index, &config))
             .collect::<Result<Vec<_>, _>>()?;
         check_vpc_links(&config, &definitions)?;
         check_upstream_ca_file(&config)?;
@@ -69,7 +67,8 @@ impl Loaded {
     }
 }
 
-fn definition(api: &ApiConfig, config: &Config) -> anyhow::Result<Definition> {
+fn definition(index: usize, config: &Config) -> anyhow::Result<Definition> {
+    let api = &config.apis[index];
     let source = Source {
         file: api.definition.clone(),
         api_id: api.api_id.clone(),
@@ -82,10 +81,8 @@ fn definition(api: &ApiConfig, config: &Config) -> anyhow::Result<Definition> {
         account_id: config.account_id.clone(),
         maximum_integration_timeout: config.maximum_integration_timeout,
     };
-    definitions::load(&source).with_context(|| {
-        let index = config.apis.iter().position(|other| other.line == api.line).unwrap_or_default();
-        place(&config.file, api.line, &format!("apis[{index}].definition"))
-    })
+    definitions::load(&source)
+        .with_context(|| place(&config.file, api.line, &format!("apis[{index}].definition")))
 }
 
 fn check_vpc_links(config: &Config, definitions: &[Definition]) -> Result<(), ConfigError> {
@@ -187,4 +184,133 @@ fn unreachable(config: &Config, definitions: &[Definition]) -> Vec<String> {
 /// The start of a line about the configuration, as in [`ConfigError`].
 fn place(file: &Path, line: u64, key: &str) -> String {
     format!("{}:{line}: {key}", file.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::self_signed::self_signed;
+
+    #[test]
+    fn what_the_configuration_names_is_loaded() {
+        let folder = Folder::new();
+        let loaded = folder.load("").unwrap();
+        assert_eq!(loaded.definitions.len(), 1);
+        assert_eq!(loaded.definitions[0].api.name, "Pets");
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        assert_eq!(loaded.routes().unwrap().stages.len(), 1);
+        let watched = loaded.watched_files();
+        let names: Vec<_> = watched.iter().map(|file| file.file_name().unwrap()).collect();
+        assert_eq!(names, ["cert.pem", "key.pem", "pets.yaml"]);
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_is_one_line_with_its_place() {
+        let folder = Folder::new();
+        let other_key = self_signed("us-east-1").unwrap().key_pem;
+        folder.write("other.pem", &other_key);
+        folder.write("text.txt", b"hello");
+        folder.write("link.yaml", definition("Link", "http_proxy, uri: 'http://pets.internal', connectionType: VPC_LINK, connectionId: abc").as_bytes());
+        for (added, expected) in [
+            (
+                "  - {definition: gone.yaml, stage: a}\n",
+                "FOLDER/tollgate.yaml:5: apis[1].definition: FOLDER/gone.yaml: cannot be read: No such file or directory",
+            ),
+            (
+                "  - {definition: text.txt, stage: a}\n",
+                "FOLDER/tollgate.yaml:5: apis[1].definition: FOLDER/text.txt",
+            ),
+            (
+                "  - {definition: link.yaml, stage: a}\n",
+                "FOLDER/tollgate.yaml:5: apis[1].definition: FOLDER/link.yaml uses VPC link \"abc\", but vpc_links has none",
+            ),
+            (
+                "  - {definition: link.yaml, stage: a}\nvpc_links: {other: {addresses: ['10.0.0.7:80']}}\n",
+                "FOLDER/tollgate.yaml:5: apis[1].definition: FOLDER/link.yaml uses VPC link \"abc\", but vpc_links has other",
+            ),
+            (
+                "upstream_ca_file: gone.pem\n",
+                "FOLDER/tollgate.yaml: upstream_ca_file: FOLDER/gone.pem: cannot be read: No such file or directory",
+            ),
+            (
+                "upstream_ca_file: text.txt\n",
+                "FOLDER/tollgate.yaml: upstream_ca_file: FOLDER/text.txt: holds no certificate; allowed: a PEM file with certificates",
+            ),
+        ] {
+            let line = folder.refuse(&folder.configuration(added));
+            assert!(line.starts_with(expected), "{line}");
+        }
+        for (certificate, key) in [
+            ("gone.pem", "key.pem"),
+            ("cert.pem", "gone.pem"),
+            ("text.txt", "key.pem"),
+            ("cert.pem", "other.pem"),
+        ] {
+            let text =
+                folder.configuration("").replace("cert.pem", certificate).replace("key.pem", key);
+            let line = folder.refuse(&text);
+            assert!(line.starts_with("FOLDER/tollgate.yaml:2: certificates[0]: FOLDER/"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_api_that_no_listener_serves_is_a_warning() {
+        let folder = Folder::new();
+        let text = folder.configuration("").replace(
+            "tls: true",
+            "tls: true, visibility: private, vpc_id: vpc-1, vpc_endpoint_id: vpce-1",
+        );
+        let loaded = folder.try_load(&text).unwrap();
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].ends_with(
+            "is public, but there is no listener with visibility: public; nobody can reach it"
+        ));
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = Self(tempfile::tempdir().unwrap());
+            let made = self_signed("us-east-1").unwrap();
+            folder.write("cert.pem", &made.certificate_pem);
+            folder.write("key.pem", &made.key_pem);
+            folder.write("pets.yaml", definition("Pets", "mock").as_bytes());
+            folder
+        }
+
+        fn configuration(&self, added: &str) -> String {
+            format!(
+                "listeners: [{{address: '127.0.0.1:0', tls: true}}]\n\
+                 certificates: [{{certificate: cert.pem, key: key.pem}}]\n\
+                 apis:\n  - {{definition: pets.yaml, stage: prod, api_id: petstore01}}\n{added}"
+            )
+        }
+
+        fn load(&self, added: &str) -> anyhow::Result<Loaded> {
+            self.try_load(&self.configuration(added))
+        }
+
+        fn try_load(&self, text: &str) -> anyhow::Result<Loaded> {
+            let config = crate::config::read(text, &self.0.path().join("tollgate.yaml"))?;
+            Loaded::load(config, &Certificates::new())
+        }
+
+        fn refuse(&self, text: &str) -> String {
+            let error = self.try_load(text).expect_err(text);
+            crate::one_line(&error).replace(self.0.path().to_str().unwrap(), "FOLDER")
+        }
+
+        fn write(&self, name: &str, content: &[u8]) {
+            std::fs::write(self.0.path().join(name), content).unwrap();
+        }
+    }
+
+    fn definition(title: &str, integration: &str) -> String {
+        format!(
+            "openapi: 3.0.1\ninfo: {{title: {title}, version: '1'}}\npaths:\n  /x:\n    get:\n      \
+             responses: {{'200': {{description: ok}}}}\n      \
+             x-amazon-apigateway-integration: {{httpMethod: GET, type: {integration}}}\n"
+        )
+    }
 }

@@ -19,7 +19,7 @@ pub fn start(config: &LogConfig) -> Result<(), String> {
         _ => config.level.clone(),
     };
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(level))
+        .with_env_filter(EnvFilter::new(without_the_frameworks_story(&level)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match config.format {
@@ -27,6 +27,18 @@ pub fn start(config: &LogConfig) -> Result<(), String> {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Pingora tells each step of its start and end at `info`, in words that mislead here: our
+/// drain looks like a SIGINT to it. Whoever wants that names it, or asks for `debug`.
+fn without_the_frameworks_story(filter: &str) -> String {
+    let everything = ["debug", "trace"].iter().any(|level| filter.eq_ignore_ascii_case(level));
+    let quieter = ["off", "error", "warn"].iter().any(|level| filter.eq_ignore_ascii_case(level));
+    if everything || quieter || filter.contains("pingora") {
+        filter.to_owned()
+    } else {
+        format!("{filter},pingora_core=warn")
+    }
 }
 
 /// Checks a filter: a level, or `target=level` pairs and levels parted by commas.
@@ -57,7 +69,19 @@ pub fn filter(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use super::{filter, without_the_frameworks_story};
+
+    #[test]
+    fn pingora_is_heard_when_it_warns_or_is_asked_for() {
+        for (filter, applied) in [
+            ("info", "info,pingora_core=warn"),
+            ("debug", "debug"),
+            ("error", "error"),
+            ("warn,pingora_core=info", "warn,pingora_core=info"),
+        ] {
+            assert_eq!(without_the_frameworks_story(filter), applied);
+        }
+    }
 
     #[test]
     fn a_filter_is_levels_and_targets_with_levels() {

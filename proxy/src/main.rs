@@ -34,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     run(Cli::parse().command).unwrap_or_else(|error| {
-        eprintln!("{error:#}");
+        eprintln!("{}", one_line(&error));
         ExitCode::FAILURE
     })
 }
@@ -44,20 +44,44 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => dev::dev(args),
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(args),
-        Command::Config(ConfigCommand::Schema) => print(config::schema::json_schema().as_bytes()),
+        Command::Config(ConfigCommand::Schema) => print(&config::schema::json_schema()),
         Command::Echo(args) => echo::echo(args.listen).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tollgate", &mut script);
-            print(&script)
+            print(&String::from_utf8_lossy(&script))
         }
     }
 }
 
 /// Prints to a reader that may leave early (`tollgate config schema | head`).
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    match io::stdout().write_all(text) {
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// An error and its causes in one line. A cause that the error before it has told already, as
+/// many libraries' errors do, is not told again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_error_is_one_line_that_tells_each_cause_once() {
+        let cause = anyhow::anyhow!("in use\n(98)");
+        let error = cause.context("cannot listen: in use\n(98)").context("start");
+        assert_eq!(super::one_line(&error), "start: cannot listen: in use (98)");
     }
 }

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use parking_lot::Mutex;
 use tollgate_gateway::Gateway;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
@@ -25,7 +26,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let certificates = Arc::new(Certificates::new());
     let loaded = Loaded::load(config, &certificates)?;
     let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone()))?;
-    gateway.publish(loaded.routes()?)?;
+    gateway.publish(loaded.routes()?).with_context(|| args.config.display().to_string())?;
     report(&loaded, &gateway);
 
     let reloader = Reloader::start(gateway.clone(), certificates, loaded)?;
@@ -114,6 +115,7 @@ impl Reloader {
         match config::load(&state.current.config.file) {
             Ok(config) => {
                 if state.apply(config) {
+                    state.tell_what_waits();
                     self.watch.files(state.current.watched_files());
                 }
             }
@@ -133,14 +135,6 @@ impl State {
                 return false;
             }
         };
-        let changed = Fixed::of(&loaded.config).differences(&self.started_with);
-        if !changed.is_empty() {
-            tracing::warn!(
-                "reloaded, except for {}: {} at the next restart or upgrade",
-                changed.join(", "),
-                if changed.len() == 1 { "it changes" } else { "they change" }
-            );
-        }
         for warning in
             loaded.warnings.iter().filter(|warning| !self.current.warnings.contains(warning))
         {
@@ -151,15 +145,30 @@ impl State {
         true
     }
 
+    /// Names the keys whose change does not count yet.
+    fn tell_what_waits(&self) {
+        let changed = Fixed::of(&self.current.config).differences(&self.started_with);
+        if !changed.is_empty() {
+            tracing::warn!(
+                "changed, but for the next restart or upgrade only: {}",
+                changed.join(", ")
+            );
+        }
+    }
+
     fn load_and_publish(&self, config: Config) -> anyhow::Result<Loaded> {
         let loaded = Loaded::load(config, &self.certificates)?;
-        self.gateway.publish(loaded.routes()?)?;
+        let file = loaded.config.file.display();
+        self.gateway.publish(loaded.routes()?).with_context(|| file.to_string())?;
         Ok(loaded)
     }
 
     fn refused(&self, error: &anyhow::Error) {
         self.gateway.reload_rejected();
-        tracing::error!("not reloaded, what was loaded before is still served: {error:#}");
+        tracing::error!(
+            "not reloaded, what was loaded before is still served: {}",
+            crate::one_line(error)
+        );
     }
 }
 

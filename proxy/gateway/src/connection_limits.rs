@@ -61,7 +61,9 @@ impl ConnectionLimits {
     /// Counts a new connection from `address`, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionPermit, Refused> {
         self.open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.total).then(|| open + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < self.total).then(|| open + 1)
+            })
             .map_err(|_| Refused::Total)?;
 
         let block = ClientBlock::of(address);
@@ -222,7 +224,10 @@ mod tests {
     #[test]
     fn a_limit_of_zero_admits_nobody() {
         assert_eq!(ConnectionLimits::new(0, 1).admit(ip("192.0.2.1")).err(), Some(Refused::Total));
-        assert_eq!(ConnectionLimits::new(1, 0).admit(ip("192.0.2.1")).err(), Some(Refused::Address));
+        assert_eq!(
+            ConnectionLimits::new(1, 0).admit(ip("192.0.2.1")).err(),
+            Some(Refused::Address)
+        );
     }
 
     #[test]
@@ -244,8 +249,9 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for n in 0..5_000_u32 {
-                        let permits: Vec<_> =
-                            (0..4).filter_map(|_| limits.admit(IpAddr::V4((n % 8).into())).ok()).collect();
+                        let permits: Vec<_> = (0..4)
+                            .filter_map(|_| limits.admit(IpAddr::V4((n % 8).into())).ok())
+                            .collect();
                         assert!(limits.open() <= 1000);
                         drop(permits);
                     }

@@ -28,8 +28,12 @@ pub struct RequestIds {
 impl RequestIds {
     /// Ids that no other request has.
     pub fn generate() -> Self {
-        let [high, low, extended_high, extended_low] = with_generator(|random| std::array::from_fn(|_| random.next()));
-        Self { request_id: uuid_v4(high, low), extended_request_id: base64_of_88_bits(extended_high, extended_low) }
+        let [high, low, extended_high, extended_low] =
+            with_generator(|random| std::array::from_fn(|_| random.next()));
+        Self {
+            request_id: uuid_v4(high, low),
+            extended_request_id: base64_of_88_bits(extended_high, extended_low),
+        }
     }
 
     pub fn request_id(&self) -> &str {
@@ -43,7 +47,10 @@ impl RequestIds {
 
 impl std::fmt::Debug for RequestIds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RequestIds").field("request_id", &self.request_id()).field("extended", &self.extended()).finish()
+        f.debug_struct("RequestIds")
+            .field("request_id", &self.request_id())
+            .field("extended", &self.extended())
+            .finish()
     }
 }
 
@@ -140,7 +147,11 @@ impl<'a> GivenTrace<'a> {
 
 /// `1-{8 hex}-{24 hex}`.
 fn is_trace_root(root: &[u8]) -> bool {
-    root.len() == 35 && root.starts_with(b"1-") && is_hex(&root[2..10], 8) && root[10] == b'-' && is_hex(&root[11..], 24)
+    root.len() == 35
+        && root.starts_with(b"1-")
+        && is_hex(&root[2..10], 8)
+        && root[10] == b'-'
+        && is_hex(&root[11..], 24)
 }
 
 fn is_hex(text: &[u8], length: usize) -> bool {
@@ -243,8 +254,10 @@ impl Dates {
         /// 9999-12-31T23:59:59: a clock beyond it is wrong, and a year of five digits doesn't fit.
         const LAST: u64 = 253_402_300_799;
         const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
-        const MONTHS: [&[u8; 3]; 12] =
-            [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+        const MONTHS: [&[u8; 3]; 12] = [
+            b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+            b"Dec",
+        ];
 
         let shown = second.min(LAST);
         let days = shown / 86_400;
@@ -287,7 +300,8 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let era = days / 146_097;
     let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
@@ -314,7 +328,10 @@ mod tests {
             let parts: Vec<&str> = ids.request_id().split('-').collect();
             assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
             assert!(parts.iter().all(|part| is_hex(part.as_bytes(), part.len())), "{ids:?}");
-            assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{ids:?}");
+            assert!(
+                parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']),
+                "{ids:?}"
+            );
         }
     }
 
@@ -323,18 +340,29 @@ mod tests {
         assert_eq!(&base64_of_88_bits(0, 0), b"AAAAAAAAAAAAAAA=");
         assert_eq!(&base64_of_88_bits(u64::MAX, u64::MAX), b"______________8=");
         // Python: base64.urlsafe_b64encode(bytes(range(1, 12)))
-        assert_eq!(&base64_of_88_bits(0x0102_0304_0506_0708, 0x090a_0b00_0000_0000), b"AQIDBAUGBwgJCgs=");
+        assert_eq!(
+            &base64_of_88_bits(0x0102_0304_0506_0708, 0x090a_0b00_0000_0000),
+            b"AQIDBAUGBwgJCgs="
+        );
         assert_eq!(RequestIds::generate().extended().len(), 16);
     }
 
     #[test]
     fn no_two_requests_of_several_threads_share_an_id() {
         let threads: Vec<_> = (0..4)
-            .map(|_| std::thread::spawn(|| (0..20_000).map(|_| RequestIds::generate()).collect::<Vec<_>>()))
+            .map(|_| {
+                std::thread::spawn(|| {
+                    (0..20_000).map(|_| RequestIds::generate()).collect::<Vec<_>>()
+                })
+            })
             .collect();
-        let ids: Vec<RequestIds> = threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+        let ids: Vec<RequestIds> =
+            threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
         assert_eq!(ids.iter().map(|ids| ids.request_id).collect::<HashSet<_>>().len(), 80_000);
-        assert_eq!(ids.iter().map(|ids| ids.extended_request_id).collect::<HashSet<_>>().len(), 80_000);
+        assert_eq!(
+            ids.iter().map(|ids| ids.extended_request_id).collect::<HashSet<_>>().len(),
+            80_000
+        );
     }
 
     #[test]
@@ -372,9 +400,19 @@ mod tests {
 
     #[test]
     fn malformed_and_foreign_parts_of_a_trace_id_do_not_reach_the_upstream() {
-        for foreign in ["Root=1-5759e988-zzzz;Parent=zz;Sampled=yes", "Self=1;Lineage=a:0|b:0", "", ";;;=", "Root=", "\u{ff}"] {
+        for foreign in [
+            "Root=1-5759e988-zzzz;Parent=zz;Sampled=yes",
+            "Self=1;Lineage=a:0|b:0",
+            "",
+            ";;;=",
+            "Root=",
+            "\u{ff}",
+        ] {
             let made = trace(Some(foreign));
-            assert!(made.starts_with("Root=1-6740c1a8-") && made.len() == 35 + 5 + 8 + 16 + 9 + 1, "{foreign}: {made}");
+            assert!(
+                made.starts_with("Root=1-6740c1a8-") && made.len() == 35 + 5 + 8 + 16 + 9 + 1,
+                "{foreign}: {made}"
+            );
         }
     }
 

@@ -11,6 +11,8 @@
 
 pub mod access_log;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod metrics;
 pub mod tls;

@@ -92,9 +92,13 @@ pub enum CertificateProblem {
     Pem(&'static str),
     #[error("holds no certificate (expected a section BEGIN CERTIFICATE)")]
     NoCertificate,
-    #[error("holds no private key (expected a section BEGIN PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY)")]
+    #[error(
+        "holds no private key (expected a section BEGIN PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY)"
+    )]
     NoKey,
-    #[error("the private key is encrypted; store it decrypted (openssl pkey -in KEY -out DECRYPTED)")]
+    #[error(
+        "the private key is encrypted; store it decrypted (openssl pkey -in KEY -out DECRYPTED)"
+    )]
     EncryptedKey,
     #[error("the private key can't be used: {0}")]
     UnusableKey(rustls::Error),
@@ -102,7 +106,9 @@ pub enum CertificateProblem {
     KeyMismatch,
     #[error("the certificate can't be read: {0}")]
     MalformedCertificate(String),
-    #[error("{0:?} isn't a name a certificate can be chosen by (expected example.com or *.example.com)")]
+    #[error(
+        "{0:?} isn't a name a certificate can be chosen by (expected example.com or *.example.com)"
+    )]
     InvalidName(String),
 }
 
@@ -136,7 +142,10 @@ impl Certificates {
     }
 
     /// The same for certificates in memory: names, certificate PEM and key PEM of each.
-    pub fn load_pem(&self, pems: &[(Vec<String>, Vec<u8>, Vec<u8>)]) -> Result<(), CertificateError> {
+    pub fn load_pem(
+        &self,
+        pems: &[(Vec<String>, Vec<u8>, Vec<u8>)],
+    ) -> Result<(), CertificateError> {
         let mut by_name = ByName::default();
         for (place, (names, certificate, key)) in pems.iter().enumerate() {
             let name = match names.first() {
@@ -217,7 +226,10 @@ impl ByName {
         if self.fallback.is_empty() {
             self.fallback.push(certified);
         } else if chosen_by.is_empty() {
-            tracing::warn!(certificate = certificate_name, "certificate has no DNS name and none is configured; no client gets it");
+            tracing::warn!(
+                certificate = certificate_name,
+                "certificate has no DNS name and none is configured; no client gets it"
+            );
         }
         Ok(())
     }
@@ -271,11 +283,16 @@ impl Leaf {
     /// Such a certificate is served nevertheless: clients then say what is wrong, whereas a gateway
     /// that doesn't start helps nobody, and its clock may be the one that is wrong.
     fn warn_if_not_valid_now(&self, certificate: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         if now > self.not_after {
             tracing::warn!(certificate, expired = self.not_after_text, "certificate has expired");
         } else if now < self.not_before {
-            tracing::warn!(certificate, valid_from = self.not_before_text, "certificate isn't valid yet");
+            tracing::warn!(
+                certificate,
+                valid_from = self.not_before_text,
+                "certificate isn't valid yet"
+            );
         }
     }
 }
@@ -288,7 +305,9 @@ impl CertificateProblem {
     fn from_key(error: rustls::Error) -> Self {
         match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Self::KeyMismatch,
-            rustls::Error::InvalidCertificate(error) => Self::MalformedCertificate(one_line(&error)),
+            rustls::Error::InvalidCertificate(error) => {
+                Self::MalformedCertificate(one_line(&error))
+            }
             error => Self::UnusableKey(error),
         }
     }

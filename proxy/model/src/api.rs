@@ -159,11 +159,19 @@ pub enum Authorization {
     /// SigV4.
     AwsIam,
     /// Lambda authorizer, by its name among [`Api::authorizers`].
-    Custom { authorizer: String },
+    Custom {
+        authorizer: String,
+    },
     /// Cognito user pools.
-    CognitoUserPools { authorizer: String, scopes: Vec<String> },
+    CognitoUserPools {
+        authorizer: String,
+        scopes: Vec<String>,
+    },
     /// HTTP APIs: JWT authorizer.
-    Jwt { authorizer: String, scopes: Vec<String> },
+    Jwt {
+        authorizer: String,
+        scopes: Vec<String>,
+    },
 }
 
 /// One method: what a request must look like, who may send it, and what answers it.
@@ -218,7 +226,10 @@ impl IntegrationType {
 pub enum Connection {
     Internet,
     /// Through the addresses configured for a VPC link. The id may hold `${stageVariables.x}`.
-    VpcLink { id: String, integration_target: Option<String> },
+    VpcLink {
+        id: String,
+        integration_target: Option<String>,
+    },
 }
 
 /// What is done with a body that no request template matches.

@@ -15,7 +15,7 @@ mod outline;
 
 use std::path::{Path, PathBuf};
 
-pub use checked::{ApiConfig, Config, LogConfig};
+pub use checked::{Config, LogConfig};
 
 /// Most worker threads that can be asked for: far more than a machine has CPUs, few enough
 /// that a typing mistake does not take the machine down.

@@ -62,7 +62,9 @@ pub struct RenderInput<'a> {
 /// A template failed. API Gateway answers 500 and logs
 /// `Execution failed due to configuration error: Unable to transform request`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Unable to transform request: {construct} at line {line}, column {column} of the template is not rendered yet")]
+#[error(
+    "Unable to transform request: {construct} at line {line}, column {column} of the template is not rendered yet"
+)]
 pub struct RenderError {
     pub construct: String,
     pub line: usize,
@@ -126,7 +128,11 @@ mod tests {
             ("Action=S&M=$input.body", "", "Action=S&M={}"),
             ("[$input.body]", "some raw data", "[some raw data]"),
             ("${input.body}$!input.body$!{input.body}", "a", "aaa"),
-            ("$input.json('$')", "{ \"b\" : [1, 2.50],\n\"a\": \"x y\" }", r#"{"b":[1,2.50],"a":"x y"}"#),
+            (
+                "$input.json('$')",
+                "{ \"b\" : [1, 2.50],\n\"a\": \"x y\" }",
+                r#"{"b":[1,2.50],"a":"x y"}"#,
+            ),
             ("$input.json(\"$\")", "", "{}"),
             ("$input.json()", "[ 1 ]", "[1]"),
             ("$input.json('$')", "not json", r#""""#),

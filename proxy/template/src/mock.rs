@@ -132,12 +132,26 @@ mod tests {
     #[test]
     fn anything_else_has_no_status() {
         for text in [
-            "", "{}", "200", "null", r#"{"statusCode": "200"}"#, "{statusCode: '200'}",
-            r#"{"statusCode": 200"#, r#""statusCode": 200}"#, r#"{"statusCode": 200}}"#,
-            r#"{"statusCode": 2e2}"#, r#"{"statusCode": -200}"#, r#"{"statusCode": 65536}"#,
-            r#"{"statusCode": }"#, r#"{"statusCode"}"#, r#"{"statuscode": 200}"#,
-            r#"{"a": "open, statusCode: 200}"#, "{a: [}, statusCode: 200}", "{statusCode: null}",
-            "{:200}", "{\\",
+            "",
+            "{}",
+            "200",
+            "null",
+            r#"{"statusCode": "200"}"#,
+            "{statusCode: '200'}",
+            r#"{"statusCode": 200"#,
+            r#""statusCode": 200}"#,
+            r#"{"statusCode": 200}}"#,
+            r#"{"statusCode": 2e2}"#,
+            r#"{"statusCode": -200}"#,
+            r#"{"statusCode": 65536}"#,
+            r#"{"statusCode": }"#,
+            r#"{"statusCode"}"#,
+            r#"{"statuscode": 200}"#,
+            r#"{"a": "open, statusCode: 200}"#,
+            "{a: [}, statusCode: 200}",
+            "{statusCode: null}",
+            "{:200}",
+            "{\\",
         ] {
             assert_eq!(mock_status(text), None, "{text}");
         }

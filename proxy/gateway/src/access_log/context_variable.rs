@@ -170,7 +170,8 @@ impl ContextVariable {
         }
         let key = name.strip_prefix("authorizer.")?;
         let is_key = |text: &str, others: &[u8]| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
         };
         match key.strip_prefix("claims.") {
             Some(claim) => is_key(claim, b"_-:./").then(|| Self::AuthorizerClaim(claim.into())),
@@ -203,7 +204,10 @@ mod tests {
         let cases = [
             ("authorizer.tenant_id", Some(ContextVariable::AuthorizerProperty("tenant_id".into()))),
             ("authorizer.claims.sub", Some(ContextVariable::AuthorizerClaim("sub".into()))),
-            ("authorizer.claims.cognito:username", Some(ContextVariable::AuthorizerClaim("cognito:username".into()))),
+            (
+                "authorizer.claims.cognito:username",
+                Some(ContextVariable::AuthorizerClaim("cognito:username".into())),
+            ),
             ("authorizer.principalId", Some(ContextVariable::AuthorizerPrincipalId)),
             ("authorizer.ten-ant", None),
             ("authorizer.a.b", None),
@@ -221,18 +225,41 @@ mod tests {
 
     #[test]
     fn unknown_names_and_template_state_are_no_variables() {
-        for name in ["", "Status", "identity", "requestOverride.header.x", "responseOverride.status", "routeKey"] {
+        for name in [
+            "",
+            "Status",
+            "identity",
+            "requestOverride.header.x",
+            "responseOverride.status",
+            "routeKey",
+        ] {
             assert_eq!(ContextVariable::parse(name), None, "{name}");
         }
     }
 
     #[test]
     fn what_is_known_only_at_the_end_is_not_in_mappings() {
-        for name in ["status", "responseLength", "integration.status", "authorizer.latency", "tlsVersion"] {
-            assert_eq!(ContextVariable::parse(name).map(|variable| variable.is_in_mappings()), Some(false), "{name}");
+        for name in
+            ["status", "responseLength", "integration.status", "authorizer.latency", "tlsVersion"]
+        {
+            assert_eq!(
+                ContextVariable::parse(name).map(|variable| variable.is_in_mappings()),
+                Some(false),
+                "{name}"
+            );
         }
-        for name in ["requestId", "identity.sourceIp", "authorizer.claims.sub", "error.message", "webaclArn"] {
-            assert_eq!(ContextVariable::parse(name).map(|variable| variable.is_in_mappings()), Some(true), "{name}");
+        for name in [
+            "requestId",
+            "identity.sourceIp",
+            "authorizer.claims.sub",
+            "error.message",
+            "webaclArn",
+        ] {
+            assert_eq!(
+                ContextVariable::parse(name).map(|variable| variable.is_in_mappings()),
+                Some(true),
+                "{name}"
+            );
         }
     }
 }

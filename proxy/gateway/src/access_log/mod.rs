@@ -76,7 +76,8 @@ impl AccessLog {
             AccessLogDestination::Off => None,
             _ => {
                 let buffers = Arc::new(Buffers::default());
-                let writer = Writer::start(destination, Arc::clone(&buffers), Arc::clone(&dropped))?;
+                let writer =
+                    Writer::start(destination, Arc::clone(&buffers), Arc::clone(&dropped))?;
                 Some(Output { buffers, writer })
             }
         };
@@ -153,7 +154,10 @@ impl AccessLog {
 
 impl std::fmt::Debug for AccessLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccessLog").field("off", &self.is_off()).field("dropped", &self.dropped()).finish_non_exhaustive()
+        f.debug_struct("AccessLog")
+            .field("off", &self.is_off())
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
     }
 }
 

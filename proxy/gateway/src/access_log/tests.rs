@@ -61,14 +61,17 @@ fn lines_of_all_threads_are_whole_and_there_after_close() {
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let log = &logged.log;
-            scope.spawn(move || (0..5_000).for_each(|n| log.line(&Request(&format!("{thread}-{n}")))));
+            scope.spawn(move || {
+                (0..5_000).for_each(|n| log.line(&Request(&format!("{thread}-{n}"))))
+            });
         }
     });
     logged.log.close();
     let text = logged.text();
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
-    let mut expected: Vec<String> = (0..8).flat_map(|thread| (0..5_000).map(move |n| format!("{thread}-{n}"))).collect();
+    let mut expected: Vec<String> =
+        (0..8).flat_map(|thread| (0..5_000).map(move |n| format!("{thread}-{n}"))).collect();
     expected.sort_unstable();
     assert_eq!(lines.len() as u64 + logged.log.dropped(), 40_000);
     assert_eq!(logged.log.dropped(), 0);
@@ -144,7 +147,10 @@ fn a_reopen_that_fails_keeps_the_old_file() {
 fn a_destination_that_cannot_be_opened_is_an_error() {
     let format = AccessLogFormat::default();
     let destination = AccessLogDestination::File("/nonexistent/access.log".into());
-    assert_eq!(AccessLog::open(&destination, format).err().map(|error| error.kind()), Some(io::ErrorKind::NotFound));
+    assert_eq!(
+        AccessLog::open(&destination, format).err().map(|error| error.kind()),
+        Some(io::ErrorKind::NotFound)
+    );
 }
 
 #[test]
@@ -203,7 +209,8 @@ fn an_overlong_line_is_dropped_and_counted() {
 
 #[test]
 fn a_log_that_is_off_takes_everything() {
-    let log = AccessLog::open(&AccessLogDestination::Off, AccessLogFormat::default()).expect("nothing to open");
+    let log = AccessLog::open(&AccessLogDestination::Off, AccessLogFormat::default())
+        .expect("nothing to open");
     assert!(log.is_off());
     log.line(&Request("one"));
     log.flush_worker();

@@ -211,7 +211,9 @@ impl Destination {
                 self.file = file;
                 self.within_line = false;
             }
-            Err(error) => tracing::warn!(%error, path = %path.display(), "access log can't be reopened; the old file stays in use"),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "access log can't be reopened; the old file stays in use")
+            }
         }
     }
 
@@ -222,7 +224,8 @@ impl Destination {
             return;
         }
         if let Err((error, written)) = self.write_bytes(&batch.bytes) {
-            let complete = batch.bytes[..written].iter().filter(|byte| **byte == b'\n').count() as u64;
+            let complete =
+                batch.bytes[..written].iter().filter(|byte| **byte == b'\n').count() as u64;
             self.lose(batch.lines.saturating_sub(complete));
             if self.last_report.is_none_or(|last| last.elapsed() >= REPORT_INTERVAL) {
                 self.last_report = Some(Instant::now());

@@ -73,11 +73,6 @@ pub struct FrameBudgetHandle(Arc<AtomicBool>);
 #[error("too many HTTP/2 frames without progress")]
 pub struct FrameBudgetExhausted;
 
-/// Whether a read failed because the budget is used up.
-pub fn is_frame_budget_exhausted(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<FrameBudgetExhausted>())
-}
-
 impl FrameBudgetHandle {
     pub fn exhausted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -102,10 +97,6 @@ impl<S> FrameBudget<S> {
         (budget, handle)
     }
 
-    pub fn get_ref(&self) -> &S {
-        &self.io
-    }
-
     fn account_for_incoming(&mut self, bytes: &[u8]) -> Result<(), FrameBudgetExhausted> {
         let Self { incoming, account, last_stream, continuations, .. } = self;
         // One look at the clock for each read, and only for one that costs something.
@@ -114,25 +105,23 @@ impl<S> FrameBudget<S> {
             let now = *now.get_or_insert_with(Instant::now);
             account.charge(now)
         };
-        incoming.read(bytes, |frame| {
-            match frame.kind {
-                FrameKind::Data if frame.content == 0 && !frame.ends_stream() => charge(account),
-                FrameKind::Data => Ok(()),
-                FrameKind::Headers => {
-                    *last_stream = (*last_stream).max(frame.stream);
-                    *continuations = 0;
-                    charge(account)
-                }
-                FrameKind::Continuation if *continuations < FREE_CONTINUATIONS => {
-                    *continuations += 1;
-                    Ok(())
-                }
-                FrameKind::WindowUpdate if account.window_updates > 0 => {
-                    account.window_updates -= 1;
-                    Ok(())
-                }
-                FrameKind::Continuation | FrameKind::WindowUpdate | FrameKind::Other => charge(account),
+        incoming.read(bytes, |frame| match frame.kind {
+            FrameKind::Data if frame.content == 0 && !frame.ends_stream() => charge(account),
+            FrameKind::Data => Ok(()),
+            FrameKind::Headers => {
+                *last_stream = (*last_stream).max(frame.stream);
+                *continuations = 0;
+                charge(account)
             }
+            FrameKind::Continuation if *continuations < FREE_CONTINUATIONS => {
+                *continuations += 1;
+                Ok(())
+            }
+            FrameKind::WindowUpdate if account.window_updates > 0 => {
+                account.window_updates -= 1;
+                Ok(())
+            }
+            FrameKind::Continuation | FrameKind::WindowUpdate | FrameKind::Other => charge(account),
         })
     }
 
@@ -151,7 +140,11 @@ impl<S> FrameBudget<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FrameBudget<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
         if !this.exhausted.load(Ordering::Relaxed) {
@@ -175,7 +168,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FrameBudget<S> {
 /// Once the budget is used up nothing more is written either: it would come after GOAWAY, or in the
 /// middle of it.
 impl<S: AsyncWrite + Unpin> AsyncWrite for FrameBudget<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.exhausted.load(Ordering::Relaxed) {
             return Poll::Ready(Err(io::Error::other(FrameBudgetExhausted)));
         }
@@ -249,7 +246,8 @@ impl Account {
             self.credited = now;
         } else if earned > 0 {
             self.frames += earned as u32;
-            self.credited += Duration::from_nanos((earned * REFILL.as_nanos() / u128::from(self.cap)) as u64);
+            self.credited +=
+                Duration::from_nanos((earned * REFILL.as_nanos() / u128::from(self.cap)) as u64);
         }
     }
 
@@ -258,7 +256,8 @@ impl Account {
     }
 
     fn credit_data(&mut self, length: u32) {
-        self.window_updates = self.window_updates.saturating_add(2 + length / 1024).min(MAXIMUM_WINDOW_UPDATES);
+        self.window_updates =
+            self.window_updates.saturating_add(2 + length / 1024).min(MAXIMUM_WINDOW_UPDATES);
     }
 }
 
@@ -318,7 +317,11 @@ impl FrameReader {
     }
 
     /// Calls `found` for each frame as soon as enough of it is here, and stops at its first error.
-    fn read<E>(&mut self, mut input: &[u8], mut found: impl FnMut(Frame) -> Result<(), E>) -> Result<(), E> {
+    fn read<E>(
+        &mut self,
+        mut input: &[u8],
+        mut found: impl FnMut(Frame) -> Result<(), E>,
+    ) -> Result<(), E> {
         while let Some(first) = input.first() {
             match self {
                 Self::Skip(left) => {
@@ -343,7 +346,10 @@ impl FrameReader {
                         return Ok(());
                     }
                     let frame = Frame::of_header(*bytes);
-                    if frame.kind == FrameKind::Data && frame.flags & Frame::PADDED != 0 && frame.content > 0 {
+                    if frame.kind == FrameKind::Data
+                        && frame.flags & Frame::PADDED != 0
+                        && frame.content > 0
+                    {
                         *self = Self::PadLength(frame);
                     } else {
                         *self = Self::before_payload(frame.content);

@@ -5,38 +5,53 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 
 use super::shards::{Cells, Sharded};
 use super::{
-    ConnectionRefusal, HandshakeResult, LATENCY_BOUNDS, LatencyCells, ListenerProtocol, Measured, ReloadResult,
-    RequestRefusal, StageCells, StageLabels, StageShard, UpstreamConnectionResult,
+    ConnectionRefusal, HandshakeResult, LATENCY_BOUNDS, LatencyCells, ListenerProtocol, Measured,
+    ReloadResult, RequestRefusal, StageCells, StageLabels, StageShard, UpstreamConnectionResult,
 };
 
 /// Name and help of a family.
 struct Family(&'static str, &'static str);
 
 const REQUESTS: Family = Family("tollgate_requests_total", "Requests answered.");
-const CLIENT_ERRORS: Family = Family("tollgate_4xx_errors_total", "Answers with a status from 400 to 499.");
-const SERVER_ERRORS: Family = Family("tollgate_5xx_errors_total", "Answers with a status from 500 to 599.");
-const LATENCY: Family =
-    Family("tollgate_latency_seconds", "Time from receiving a request to having returned its response.");
+const CLIENT_ERRORS: Family =
+    Family("tollgate_4xx_errors_total", "Answers with a status from 400 to 499.");
+const SERVER_ERRORS: Family =
+    Family("tollgate_5xx_errors_total", "Answers with a status from 500 to 599.");
+const LATENCY: Family = Family(
+    "tollgate_latency_seconds",
+    "Time from receiving a request to having returned its response.",
+);
 const INTEGRATION_LATENCY: Family = Family(
     "tollgate_integration_latency_seconds",
     "Time from relaying a request to its integration to having the integration's response.",
 );
 const CONNECTIONS: Family = Family("tollgate_connections", "Open client connections.");
-const CONNECTIONS_REFUSED: Family =
-    Family("tollgate_connections_refused_total", "Client connections closed at once because of a limit.");
-const TLS_HANDSHAKES: Family = Family("tollgate_tls_handshakes_total", "TLS handshakes with clients.");
-const REQUESTS_REFUSED: Family =
-    Family("tollgate_requests_refused_total", "Requests and connections refused before a stage was found.");
+const CONNECTIONS_REFUSED: Family = Family(
+    "tollgate_connections_refused_total",
+    "Client connections closed at once because of a limit.",
+);
+const TLS_HANDSHAKES: Family =
+    Family("tollgate_tls_handshakes_total", "TLS handshakes with clients.");
+const REQUESTS_REFUSED: Family = Family(
+    "tollgate_requests_refused_total",
+    "Requests and connections refused before a stage was found.",
+);
 const UPSTREAM_CONNECTIONS: Family =
     Family("tollgate_upstream_connections_total", "Connections that requests took to upstreams.");
-const RELOADS: Family =
-    Family("tollgate_reloads_total", "Changed definitions, configurations and certificates that were loaded.");
-const DROPPED_LINES: Family =
-    Family("tollgate_access_log_dropped_lines_total", "Access log lines that could not be written.");
+const RELOADS: Family = Family(
+    "tollgate_reloads_total",
+    "Changed definitions, configurations and certificates that were loaded.",
+);
+const DROPPED_LINES: Family = Family(
+    "tollgate_access_log_dropped_lines_total",
+    "Access log lines that could not be written.",
+);
 const BUILD_INFO: Family = Family("tollgate_build_info", "The version that runs.");
 
 const FAMILIES: [Family; 13] = [
@@ -80,8 +95,12 @@ impl Collector for GatewayCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let measured = &self.measured;
-        let dropped_lines: u64 =
-            measured.dropped_lines.lock().iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
+        let dropped_lines: u64 = measured
+            .dropped_lines
+            .lock()
+            .iter()
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum();
         let connections = Cells::sum(measured.connections.all());
         // A connection that was opened and closed between the reads of two shards may be seen to
         // close only.
@@ -92,13 +111,27 @@ impl Collector for GatewayCollector {
         let mut families = self.stages();
         families.extend([
             family(CONNECTIONS, MetricType::GAUGE, connections),
-            counted(CONNECTIONS_REFUSED, "reason", ConnectionRefusal::LABELS, &measured.connections_refused),
+            counted(
+                CONNECTIONS_REFUSED,
+                "reason",
+                ConnectionRefusal::LABELS,
+                &measured.connections_refused,
+            ),
             counted(TLS_HANDSHAKES, "result", HandshakeResult::LABELS, &measured.tls_handshakes),
             counted(REQUESTS_REFUSED, "reason", RequestRefusal::LABELS, &measured.requests_refused),
-            counted(UPSTREAM_CONNECTIONS, "result", UpstreamConnectionResult::LABELS, &measured.upstream_connections),
+            counted(
+                UPSTREAM_CONNECTIONS,
+                "result",
+                UpstreamConnectionResult::LABELS,
+                &measured.upstream_connections,
+            ),
             counted(RELOADS, "result", ReloadResult::LABELS, &measured.reloads),
             family(DROPPED_LINES, MetricType::COUNTER, vec![counter(dropped_lines)]),
-            family(BUILD_INFO, MetricType::GAUGE, labelled("version", &[env!("CARGO_PKG_VERSION")], |_| gauge(1.0))),
+            family(
+                BUILD_INFO,
+                MetricType::GAUGE,
+                labelled("version", &[env!("CARGO_PKG_VERSION")], |_| gauge(1.0)),
+            ),
         ]);
         families
     }
@@ -132,7 +165,8 @@ impl GatewayCollector {
             client_errors.push(with_labels(counter(errors[StageShard::CLIENT_ERRORS]), labels()));
             server_errors.push(with_labels(counter(errors[StageShard::SERVER_ERRORS]), labels()));
             latencies.push(with_labels(latency.metric(), labels()));
-            let integration_latency = Latencies::sum(cells.all().map(|shard| &shard.integration_latency));
+            let integration_latency =
+                Latencies::sum(cells.all().map(|shard| &shard.integration_latency));
             if integration_latency.count > 0 {
                 integration_latencies.push(with_labels(integration_latency.metric(), labels()));
             }
@@ -161,8 +195,8 @@ struct Latencies {
 impl Latencies {
     fn sum<'a>(all: impl Iterator<Item = &'a LatencyCells> + Clone) -> Self {
         let buckets = Cells::sum(all.clone().map(|cells| &cells.buckets));
-        let nanoseconds =
-            all.fold(0_u64, |sum, cells| sum.wrapping_add(cells.nanoseconds.load(Ordering::Relaxed)));
+        let nanoseconds = all
+            .fold(0_u64, |sum, cells| sum.wrapping_add(cells.nanoseconds.load(Ordering::Relaxed)));
         Self { buckets, count: buckets.iter().sum(), nanoseconds }
     }
 
@@ -200,11 +234,19 @@ fn counted<const N: usize>(
     counters: &Sharded<Cells<N>>,
 ) -> MetricFamily {
     let counts = Cells::sum(counters.all());
-    family(named, MetricType::COUNTER, labelled(label_name, label_values, |place| counter(counts[place])))
+    family(
+        named,
+        MetricType::COUNTER,
+        labelled(label_name, label_values, |place| counter(counts[place])),
+    )
 }
 
 fn labelled(name: &str, values: &[&str], metric: impl Fn(usize) -> Metric) -> Vec<Metric> {
-    values.iter().enumerate().map(|(place, value)| with_labels(metric(place), vec![label(name, value)])).collect()
+    values
+        .iter()
+        .enumerate()
+        .map(|(place, value)| with_labels(metric(place), vec![label(name, value)]))
+        .collect()
 }
 
 fn family(Family(name, help): Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {

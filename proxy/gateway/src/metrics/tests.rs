@@ -13,7 +13,11 @@ fn every_family_of_the_module_table_is_there_with_help_and_type() {
     stage.record(200, MILLISECOND, Some(MILLISECOND));
     let text = metrics.encode();
     let documented = include_str!("../metrics.rs").lines().filter_map(|line| {
-        let mut cells = line.strip_prefix("//! | `")?.split(['`', '|']).map(str::trim).filter(|cell| !cell.is_empty());
+        let mut cells = line
+            .strip_prefix("//! | `")?
+            .split(['`', '|'])
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty());
         Some((cells.next()?, cells.next()?)).filter(|(name, _)| name.starts_with("tollgate_"))
     });
     let mut count = 0;
@@ -23,7 +27,10 @@ fn every_family_of_the_module_table_is_there_with_help_and_type() {
         count += 1;
     }
     assert_eq!(count, text.lines().filter(|line| line.starts_with("# TYPE tollgate_")).count());
-    assert!(text.contains("process_resident_memory_bytes ") && text.contains("process_cpu_seconds_total "));
+    assert!(
+        text.contains("process_resident_memory_bytes ")
+            && text.contains("process_cpu_seconds_total ")
+    );
     has(&text, &format!("tollgate_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
 }
 
@@ -52,14 +59,18 @@ fn latencies_fall_in_buckets_whose_bound_is_included() {
     stage.record(200, Duration::from_secs(30), None);
     stage.record(200, Duration::from_nanos(30_000_000_001), None);
     let text = metrics.encode();
-    let latency = |le: &str| format!(r#"tollgate_latency_seconds_bucket{{api="a1",stage="dev",le="{le}"}}"#);
+    let latency =
+        |le: &str| format!(r#"tollgate_latency_seconds_bucket{{api="a1",stage="dev",le="{le}"}}"#);
     has(&text, &format!("{} 1", latency("0.0005")));
     has(&text, &format!("{} 1", latency("10")));
     has(&text, &format!("{} 2", latency("30")));
     has(&text, &format!("{} 3", latency("+Inf")));
     has(&text, r#"tollgate_latency_seconds_count{api="a1",stage="dev"} 3"#);
     has(&text, r#"tollgate_latency_seconds_sum{api="a1",stage="dev"} 60.000500001"#);
-    has(&text, r#"tollgate_integration_latency_seconds_bucket{api="a1",stage="dev",le="0.0005"} 0"#);
+    has(
+        &text,
+        r#"tollgate_integration_latency_seconds_bucket{api="a1",stage="dev",le="0.0005"} 0"#,
+    );
     has(&text, r#"tollgate_integration_latency_seconds_bucket{api="a1",stage="dev",le="0.001"} 1"#);
     has(&text, r#"tollgate_integration_latency_seconds_count{api="a1",stage="dev"} 1"#);
 }
@@ -91,7 +102,9 @@ fn no_request_of_several_threads_is_lost() {
     let stage = metrics.stage("a1", "dev");
     std::thread::scope(|scope| {
         for _ in 0..20 {
-            scope.spawn(|| (0..10_000).for_each(|_| stage.record(503, MILLISECOND, Some(MILLISECOND))));
+            scope.spawn(|| {
+                (0..10_000).for_each(|_| stage.record(503, MILLISECOND, Some(MILLISECOND)))
+            });
         }
     });
     let text = metrics.encode();
@@ -103,7 +116,8 @@ fn no_request_of_several_threads_is_lost() {
 #[test]
 fn an_open_connection_may_be_closed_by_another_thread() {
     let metrics = Metrics::new();
-    let connections: Vec<_> = (0..3).map(|_| metrics.connection_opened(ListenerProtocol::Https)).collect();
+    let connections: Vec<_> =
+        (0..3).map(|_| metrics.connection_opened(ListenerProtocol::Https)).collect();
     let kept = metrics.connection_opened(ListenerProtocol::Http);
     has(&metrics.encode(), r#"tollgate_connections{protocol="https"} 3"#);
     std::thread::spawn(move || drop(connections)).join().expect("no panic");

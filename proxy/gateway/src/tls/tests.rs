@@ -5,18 +5,27 @@ use rcgen::{CertificateParams, CertifiedKey as Made, KeyPair};
 use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConnection,
+};
 
 use super::*;
 
 type Pem = (Vec<String>, Vec<u8>, Vec<u8>);
 
 fn made(names: &[&str]) -> Made<KeyPair> {
-    rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("a certificate")
+    rcgen::generate_simple_self_signed(
+        names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+    )
+    .expect("a certificate")
 }
 
 fn pem(certificate: &Made<KeyPair>) -> Pem {
-    (Vec::new(), certificate.cert.pem().into_bytes(), certificate.signing_key.serialize_pem().into_bytes())
+    (
+        Vec::new(),
+        certificate.cert.pem().into_bytes(),
+        certificate.signing_key.serialize_pem().into_bytes(),
+    )
 }
 
 fn loaded(certificates: &[&Made<KeyPair>]) -> Arc<Certificates> {
@@ -42,8 +51,13 @@ fn error_of(names: &[&str], certificate: &str, key: &str) -> String {
 }
 
 /// A client and a server that have exchanged everything they had to say.
-fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>, name: &'static str) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
-    let mut client = ClientConnection::new(Arc::clone(client), ServerName::try_from(name).expect("a name"))?;
+fn handshake(
+    client: &Arc<ClientConfig>,
+    server: &Arc<ServerConfig>,
+    name: &'static str,
+) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
+    let mut client =
+        ClientConnection::new(Arc::clone(client), ServerName::try_from(name).expect("a name"))?;
     let mut server = ServerConnection::new(Arc::clone(server))?;
     while client.wants_write() || server.wants_write() {
         let mut flight = Vec::new();
@@ -62,7 +76,11 @@ fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>, name: &'sta
     Ok((client, server))
 }
 
-fn client(trusted: &[&Made<KeyPair>], version: &'static rustls::SupportedProtocolVersion, resumption: Resumption) -> Arc<ClientConfig> {
+fn client(
+    trusted: &[&Made<KeyPair>],
+    version: &'static rustls::SupportedProtocolVersion,
+    resumption: Resumption,
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in trusted {
         roots.add(certificate.cert.der().clone()).expect("a root");
@@ -79,7 +97,8 @@ fn client(trusted: &[&Made<KeyPair>], version: &'static rustls::SupportedProtoco
 
 #[test]
 fn an_exact_name_wins_over_a_wildcard_and_a_wildcard_over_the_first() {
-    let (first, wildcard, exact) = (made(&["first.test"]), made(&["*.example.com"]), made(&["api.example.com"]));
+    let (first, wildcard, exact) =
+        (made(&["first.test"]), made(&["*.example.com"]), made(&["api.example.com"]));
     let certificates = loaded(&[&first, &wildcard, &exact]);
     assert_eq!(chosen(&certificates, Some("api.example.com")), der(&exact));
     assert_eq!(chosen(&certificates, Some("www.example.com")), der(&wildcard));
@@ -109,7 +128,9 @@ fn configured_names_replace_those_of_the_certificate() {
     let (first, named) = (made(&["first.test"]), made(&["in-the-certificate.test"]));
     let (_, certificate, key) = pem(&named);
     let certificates = Certificates::new();
-    certificates.load_pem(&[pem(&first), (vec!["configured.test".to_owned()], certificate, key)]).expect("usable");
+    certificates
+        .load_pem(&[pem(&first), (vec!["configured.test".to_owned()], certificate, key)])
+        .expect("usable");
     assert_eq!(chosen(&certificates, Some("configured.test")), der(&named));
     assert_eq!(chosen(&certificates, Some("in-the-certificate.test")), der(&first));
 }
@@ -144,14 +165,21 @@ fn files_are_read_and_named_in_errors() {
     };
     let certificate = made(&["api.test"]);
     let (_, certificate_pem, key_pem) = pem(&certificate);
-    let files = CertificateFiles { names: Vec::new(), certificate: write("tls.crt", &certificate_pem), key: write("tls.key", &key_pem) };
+    let files = CertificateFiles {
+        names: Vec::new(),
+        certificate: write("tls.crt", &certificate_pem),
+        key: write("tls.key", &key_pem),
+    };
     let certificates = Certificates::new();
     certificates.load(std::slice::from_ref(&files)).expect("usable");
     assert_eq!(chosen(&certificates, Some("api.test")), der(&certificate));
 
     let missing = CertificateFiles { key: directory.path().join("missing.key"), ..files.clone() };
     let error = certificates.load(&[missing]).expect_err("a missing file").to_string();
-    assert!(error.contains("missing.key: can't be read: No such file") && !error.contains('\n'), "{error}");
+    assert!(
+        error.contains("missing.key: can't be read: No such file") && !error.contains('\n'),
+        "{error}"
+    );
 
     // Certificate and key in one file.
     let both = write("both.pem", &[key_pem, certificate_pem].concat());
@@ -170,7 +198,10 @@ fn an_unusable_certificate_says_what_is_wrong_in_one_line() {
         (error_of(&[], &key, &key), "holds no certificate"),
         (error_of(&[], "", &key), "holds no certificate"),
         (error_of(&[], &certificate, &certificate), "holds no private key"),
-        (error_of(&[], &certificate, &other.signing_key.serialize_pem()), "isn't the one of the certificate"),
+        (
+            error_of(&[], &certificate, &other.signing_key.serialize_pem()),
+            "isn't the one of the certificate",
+        ),
         (error_of(&[], cut, &key), "has no END line"),
         (error_of(&[], garbage, &key), "certificate can't be read"),
         (error_of(&[], &certificate, garbage_key), "private key can't be used"),
@@ -179,7 +210,10 @@ fn an_unusable_certificate_says_what_is_wrong_in_one_line() {
         (error_of(&[""], &certificate, &key), "isn't a name"),
     ];
     for (error, expected) in cases {
-        assert!(error.contains(expected) && error.starts_with("certificate ") && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains(expected) && error.starts_with("certificate ") && !error.contains('\n'),
+            "{error}"
+        );
     }
 }
 
@@ -187,18 +221,28 @@ fn an_unusable_certificate_says_what_is_wrong_in_one_line() {
 fn encrypted_keys_of_openssl_are_recognised() {
     let directory = tempfile::tempdir().expect("a directory");
     let openssl = |arguments: &str| {
-        let status = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(directory.path()).stderr(std::process::Stdio::null()).status();
+        let status = std::process::Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(directory.path())
+            .stderr(std::process::Stdio::null())
+            .status();
         // Debian's rustls users needn't have the command; then there is nothing to compare with.
         status.is_ok_and(|status| status.success())
     };
-    if !openssl("req -x509 -newkey rsa:2048 -nodes -keyout plain.key -out tls.crt -subj /CN=x -addext subjectAltName=DNS:x.test -days 2") {
+    if !openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout plain.key -out tls.crt -subj /CN=x -addext subjectAltName=DNS:x.test -days 2",
+    ) {
         return;
     }
     assert!(openssl("pkcs8 -topk8 -in plain.key -out pkcs8.key -passout pass:secret"));
     assert!(openssl("rsa -aes128 -traditional -in plain.key -out pkcs1.key -passout pass:secret"));
     let load = |key: &str| {
         let path = |name: &str| Path::new(directory.path()).join(name);
-        Certificates::new().load(&[CertificateFiles { names: Vec::new(), certificate: path("tls.crt"), key: path(key) }])
+        Certificates::new().load(&[CertificateFiles {
+            names: Vec::new(),
+            certificate: path("tls.crt"),
+            key: path(key),
+        }])
     };
     load("plain.key").expect("usable");
     for key in ["pkcs8.key", "pkcs1.key"] {
@@ -213,7 +257,9 @@ fn an_expired_certificate_is_still_served() {
     let mut params = CertificateParams::new(vec!["old.test".to_owned()]).expect("a name");
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     let expired = params.self_signed(&key).expect("a certificate");
-    Certificates::new().load_pem(&[(Vec::new(), expired.pem().into(), key.serialize_pem().into())]).expect("usable");
+    Certificates::new()
+        .load_pem(&[(Vec::new(), expired.pem().into(), key.serialize_pem().into())])
+        .expect("usable");
 }
 
 #[test]
@@ -235,11 +281,23 @@ fn sessions_are_resumed_in_tls_1_2_and_1_3() {
     let certificate = made(&["localhost"]);
     let server = Arc::new(server_config(loaded(&[&certificate])));
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let client = client(&[&certificate], version, Resumption::store(Arc::new(ClientSessionMemoryCache::new(8))));
+        let client = client(
+            &[&certificate],
+            version,
+            Resumption::store(Arc::new(ClientSessionMemoryCache::new(8))),
+        );
         let kinds: Vec<_> = (0..3)
-            .map(|_| handshake(&client, &server, "localhost").expect("a handshake").1.handshake_kind())
+            .map(|_| {
+                handshake(&client, &server, "localhost").expect("a handshake").1.handshake_kind()
+            })
             .collect();
-        assert!(matches!(kinds[0], Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)), "{kinds:?}");
+        assert!(
+            matches!(
+                kinds[0],
+                Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)
+            ),
+            "{kinds:?}"
+        );
         assert_eq!(kinds[1..], [Some(HandshakeKind::Resumed); 2], "{:?}", version.version);
     }
 }
@@ -250,7 +308,10 @@ fn old_versions_and_early_data_are_off() {
     assert_eq!(config.max_early_data_size, 0);
     assert!(config.ticketer.enabled());
     let suites = &config.crypto_provider().cipher_suites;
-    assert!(suites.iter().all(|suite| matches!(suite.version().version, ProtocolVersion::TLSv1_2 | ProtocolVersion::TLSv1_3)));
+    assert!(suites.iter().all(|suite| matches!(
+        suite.version().version,
+        ProtocolVersion::TLSv1_2 | ProtocolVersion::TLSv1_3
+    )));
 }
 
 /// `cargo test --release -- tls::tests::measure_tickets --exact --nocapture` prints what the number
@@ -269,6 +330,9 @@ fn measure_tickets() {
             let (_, connection) = handshake(&client, &server, "localhost").expect("a handshake");
             assert!(!connection.is_handshaking());
         }
-        println!("{tickets} tickets: {:?} for client and server together", start.elapsed() / rounds);
+        println!(
+            "{tickets} tickets: {:?} for client and server together",
+            start.elapsed() / rounds
+        );
     }
 }

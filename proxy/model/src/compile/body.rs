@@ -33,15 +33,19 @@ impl RequestBody {
     /// template selected all the same.
     pub fn select(&self, content_type: Option<&[u8]>) -> Selected<'_> {
         let media_type = content_type.map_or(DEFAULT_MEDIA_TYPE.as_bytes(), media_type);
-        let media_type = if media_type.is_empty() { DEFAULT_MEDIA_TYPE.as_bytes() } else { media_type };
+        let media_type =
+            if media_type.is_empty() { DEFAULT_MEDIA_TYPE.as_bytes() } else { media_type };
         let of = |wanted: &[u8]| {
-            let matches = |(key, _): &&(Box<str>, Template)| key.as_bytes().eq_ignore_ascii_case(wanted);
+            let matches =
+                |(key, _): &&(Box<str>, Template)| key.as_bytes().eq_ignore_ascii_case(wanted);
             self.templates.iter().find(matches).map(|(_, template)| template)
         };
         match (of(media_type).or_else(|| of(ANY_MEDIA_TYPE.as_bytes())), self.passthrough) {
             (Some(template), _) => Selected::Template(template),
             (None, PassthroughBehavior::WhenNoMatch) => Selected::Passthrough,
-            (None, PassthroughBehavior::WhenNoTemplates) if self.templates.is_empty() => Selected::Passthrough,
+            (None, PassthroughBehavior::WhenNoTemplates) if self.templates.is_empty() => {
+                Selected::Passthrough
+            }
             (None, _) => Selected::Unsupported,
         }
     }
@@ -57,13 +61,20 @@ mod tests {
     use super::*;
     use PassthroughBehavior::{Never, WhenNoMatch, WhenNoTemplates};
 
-    fn select(templates: &[&str], passthrough: PassthroughBehavior, content_type: Option<&str>) -> String {
-        let templates = templates.iter().map(|key| ((*key).into(), Template::parse(key.trim_start_matches('$')))).collect();
+    fn select(
+        templates: &[&str],
+        passthrough: PassthroughBehavior,
+        content_type: Option<&str>,
+    ) -> String {
+        let templates = templates
+            .iter()
+            .map(|key| ((*key).into(), Template::parse(key.trim_start_matches('$'))))
+            .collect();
         let body = RequestBody { templates, passthrough };
         match body.select(content_type.map(str::as_bytes)) {
-            Selected::Template(template) => {
-                template.render(&tollgate_template::RenderInput { body: b"" }).map_or_else(|_| "?".to_owned(), |text| text.into_owned())
-            }
+            Selected::Template(template) => template
+                .render(&tollgate_template::RenderInput { body: b"" })
+                .map_or_else(|_| "?".to_owned(), |text| text.into_owned()),
             Selected::Passthrough => "passthrough".to_owned(),
             Selected::Unsupported => "415".to_owned(),
         }
@@ -86,11 +97,21 @@ mod tests {
 
     #[test]
     fn passthrough_behavior_decides_about_what_no_template_matches() {
-        for (passthrough, no_templates, no_match) in
-            [(WhenNoMatch, "passthrough", "passthrough"), (WhenNoTemplates, "passthrough", "415"), (Never, "415", "415")]
-        {
-            assert_eq!(select(&[], passthrough, Some("text/plain")), no_templates, "{passthrough:?}");
-            assert_eq!(select(&["application/json"], passthrough, Some("text/plain")), no_match, "{passthrough:?}");
+        for (passthrough, no_templates, no_match) in [
+            (WhenNoMatch, "passthrough", "passthrough"),
+            (WhenNoTemplates, "passthrough", "415"),
+            (Never, "415", "415"),
+        ] {
+            assert_eq!(
+                select(&[], passthrough, Some("text/plain")),
+                no_templates,
+                "{passthrough:?}"
+            );
+            assert_eq!(
+                select(&["application/json"], passthrough, Some("text/plain")),
+                no_match,
+                "{passthrough:?}"
+            );
         }
     }
 

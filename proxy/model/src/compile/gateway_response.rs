@@ -90,7 +90,8 @@ impl GatewayResponses {
         let mut customised: Box<[Option<Customised>; TYPES]> = Box::new([const { None }; TYPES]);
         for (response_type, response) in declared {
             let compiled = Customised::compile(response, stage_variables);
-            customised[*response_type as usize] = Some(compiled.map_err(|message| (*response_type, message))?);
+            customised[*response_type as usize] =
+                Some(compiled.map_err(|message| (*response_type, message))?);
         }
         Ok(Self { customised })
     }
@@ -126,19 +127,33 @@ impl GatewayResponses {
         let status = status.unwrap_or(built_in.status);
         if response_type == GatewayResponseType::RequestTooLarge {
             body.extend_from_slice(built_in.message.unwrap_or_default().as_bytes());
-            return Rendered { status, content_type: Cow::Borrowed("text/plain"), headers: Vec::new() };
+            return Rendered {
+                status,
+                content_type: Cow::Borrowed("text/plain"),
+                headers: Vec::new(),
+            };
         }
-        let fallback = if status < 500 { GatewayResponseType::Default4xx } else { GatewayResponseType::Default5xx };
+        let fallback = if status < 500 {
+            GatewayResponseType::Default4xx
+        } else {
+            GatewayResponseType::Default5xx
+        };
         let of = |response_type| self.customised[response_type as usize].as_ref();
         let Some(customised) = of(response_type).or_else(|| of(fallback)) else {
             built_in_body(response_type, values, body);
-            return Rendered { status, content_type: Cow::Borrowed(DEFAULT_MEDIA_TYPE), headers: Vec::new() };
+            return Rendered {
+                status,
+                content_type: Cow::Borrowed(DEFAULT_MEDIA_TYPE),
+                headers: Vec::new(),
+            };
         };
         let mut content_type = Cow::Borrowed(DEFAULT_MEDIA_TYPE);
         match customised.template(accept) {
             Some((media_type, template)) => {
                 content_type = Cow::Borrowed(media_type);
-                template.iter().for_each(|piece| body.extend_from_slice(piece.value(values).as_bytes()));
+                template
+                    .iter()
+                    .for_each(|piece| body.extend_from_slice(piece.value(values).as_bytes()));
             }
             None => built_in_body(response_type, values, body),
         }
@@ -176,10 +191,14 @@ impl BuiltIn {
             T::BadRequestBody => (400, Some("Invalid request body"), "BadRequestException"),
             T::BadRequestParameters => (400, None, "BadRequestException"),
             T::Default4xx => (400, None, "BadRequestException"),
-            T::ExpiredToken => {
-                (403, Some("The security token included in the request is expired"), "ExpiredTokenException")
+            T::ExpiredToken => (
+                403,
+                Some("The security token included in the request is expired"),
+                "ExpiredTokenException",
+            ),
+            T::IntegrationTimeout => {
+                (504, Some("Endpoint request timed out"), "InternalServerErrorException")
             }
-            T::IntegrationTimeout => (504, Some("Endpoint request timed out"), "InternalServerErrorException"),
             T::InvalidApiKey | T::WafFiltered => (403, Some("Forbidden"), "ForbiddenException"),
             T::InvalidSignature => (403, None, "InvalidSignatureException"),
             T::MissingAuthenticationToken => {
@@ -200,12 +219,18 @@ impl BuiltIn {
 }
 
 impl Customised {
-    fn compile(response: &GatewayResponse, stage_variables: &BTreeMap<String, String>) -> Result<Self, String> {
+    fn compile(
+        response: &GatewayResponse,
+        stage_variables: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
         let mut headers = Vec::new();
         for (destination, expression) in &response.response_parameters {
-            let name = destination.strip_prefix("gatewayresponse.header.").ok_or_else(|| invalid_parameter(destination))?;
+            let name = destination
+                .strip_prefix("gatewayresponse.header.")
+                .ok_or_else(|| invalid_parameter(destination))?;
             check_name(name)?;
-            let source = header_source(expression, stage_variables).ok_or_else(|| invalid_parameter(expression))?;
+            let source = header_source(expression, stage_variables)
+                .ok_or_else(|| invalid_parameter(expression))?;
             // What frames the message is the gateway's alone.
             if !FRAMING_HEADERS.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
                 headers.push((name.into(), source));
@@ -219,7 +244,9 @@ impl Customised {
 
     /// By the first media type of `Accept`, else JSON, else the first.
     fn template(&self, accept: Option<&[u8]>) -> Option<(&str, &[Piece])> {
-        let of = |wanted: &[u8]| self.templates.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(wanted));
+        let of = |wanted: &[u8]| {
+            self.templates.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(wanted))
+        };
         let (media_type, pieces) = accept
             .and_then(|accept| of(media_type(accept)))
             .or_else(|| of(DEFAULT_MEDIA_TYPE.as_bytes()))
@@ -247,8 +274,13 @@ impl Piece {
     }
 }
 
-fn built_in_body(response_type: GatewayResponseType, values: &dyn GatewayResponseValues, body: &mut Vec<u8>) {
-    let key = if response_type == GatewayResponseType::AccessDenied { "Message" } else { "message" };
+fn built_in_body(
+    response_type: GatewayResponseType,
+    values: &dyn GatewayResponseValues,
+    body: &mut Vec<u8>,
+) {
+    let key =
+        if response_type == GatewayResponseType::AccessDenied { "Message" } else { "message" };
     let message = values.context("error.messageString").unwrap_or(Cow::Borrowed("null"));
     for text in ["{\"", key, "\":", &message, "}"] {
         body.extend_from_slice(text.as_bytes());
@@ -311,14 +343,20 @@ fn pieces(template: &str, stage_variables: &BTreeMap<String, String>) -> Vec<Pie
 }
 
 /// At a `$`: the variable and what follows it.
-fn variable<'t>(text: &'t str, stage_variables: &BTreeMap<String, String>) -> Option<(Piece, &'t str)> {
+fn variable<'t>(
+    text: &'t str,
+    stage_variables: &BTreeMap<String, String>,
+) -> Option<(Piece, &'t str)> {
     if let Some(rest) = text.strip_prefix("$context.") {
         let (name, after) = name(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))?;
         return Some((Piece::Context(name.into()), after));
     }
     if let Some(rest) = text.strip_prefix("$stageVariables.") {
         let (name, after) = name(rest, |c| c.is_ascii_alphanumeric() || c == '_')?;
-        return Some((Piece::Text(stage_variables.get(name).map_or("", String::as_str).into()), after));
+        return Some((
+            Piece::Text(stage_variables.get(name).map_or("", String::as_str).into()),
+            after,
+        ));
     }
     let (location, rest) = text.strip_prefix("$method.request.")?.split_once('.')?;
     let (name, after) = name(rest, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))?;

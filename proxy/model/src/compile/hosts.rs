@@ -113,7 +113,11 @@ impl<T> Hosts<T> {
 
     /// `host` is lower case and without a port; `path` a canonical path. `None` answers 403
     /// `Forbidden`, as no API is known that could have customised it.
-    pub fn locate<'a, 'p>(&'a self, host: Option<&str>, path: &'p str) -> Option<Located<'a, 'p, T>> {
+    pub fn locate<'a, 'p>(
+        &'a self,
+        host: Option<&str>,
+        path: &'p str,
+    ) -> Option<Located<'a, 'p, T>> {
         if let Some(host) = host {
             if let Some(api_id) = self.default_endpoints.get(host) {
                 return self.locate_api(api_id, path);
@@ -155,15 +159,23 @@ impl<T> Hosts<T> {
         memchr::memchr_iter(b'.', host.as_bytes()).find_map(|dot| self.wildcards.get(&host[dot..]))
     }
 
-    fn locate_mapping<'a, 'p>(&'a self, domain: &'a Domain, path: &'p str) -> Option<Located<'a, 'p, T>> {
+    fn locate_mapping<'a, 'p>(
+        &'a self,
+        domain: &'a Domain,
+        path: &'p str,
+    ) -> Option<Located<'a, 'p, T>> {
         let (mapping, rest) = domain.mapping(path)?;
-        let addressing =
-            Addressing::CustomDomain { name: &domain.name, base_path: mapping.base_path.as_deref() };
+        let addressing = Addressing::CustomDomain {
+            name: &domain.name,
+            base_path: mapping.base_path.as_deref(),
+        };
         match &mapping.target {
             MappingTarget::Stage(stage) => {
                 Some(Located { stage: self.stages.get(*stage)?, path: rest, addressing })
             }
-            MappingTarget::Api(api_id) => self.locate_stage(self.apis.get(api_id)?, rest, addressing),
+            MappingTarget::Api(api_id) => {
+                self.locate_stage(self.apis.get(api_id)?, rest, addressing)
+            }
         }
     }
 
@@ -248,8 +260,14 @@ impl Domain {
         Some((self.mappings.get(mapping)?, rest))
     }
 
-    fn build(domain: CustomDomain, apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>) -> Result<Self, HostsError> {
-        let multi = domain.mappings.iter().any(|mapping| mapping.base_path.as_ref().is_some_and(|path| path.contains('/')));
+    fn build(
+        domain: CustomDomain,
+        apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>,
+    ) -> Result<Self, HostsError> {
+        let multi = domain
+            .mappings
+            .iter()
+            .any(|mapping| mapping.base_path.as_ref().is_some_and(|path| path.contains('/')));
         let mut single = FastMap::default();
         let mut prefixes = Vec::new();
         let mut catch_all = None;
@@ -260,27 +278,36 @@ impl Domain {
             let replaced = match &mapping.base_path {
                 None => catch_all.replace(index),
                 Some(path) => {
-                    prefixes.push(Prefix { text: path.as_str().into(), mapping: index, shorter: None });
+                    prefixes.push(Prefix {
+                        text: path.as_str().into(),
+                        mapping: index,
+                        shorter: None,
+                    });
                     single.insert(path.as_str().into(), index)
                 }
             };
             if replaced.is_some() {
                 return Err(HostsError::Duplicate(place));
             }
-            let target = MappingTarget::find(&mapping, apis).ok_or_else(|| HostsError::UnknownStage {
-                place,
-                api_id: mapping.api_id.clone(),
-                stage: mapping.stage.clone().unwrap_or_else(|| "(any)".to_owned()),
-            })?;
+            let target =
+                MappingTarget::find(&mapping, apis).ok_or_else(|| HostsError::UnknownStage {
+                    place,
+                    api_id: mapping.api_id.clone(),
+                    stage: mapping.stage.clone().unwrap_or_else(|| "(any)".to_owned()),
+                })?;
             mappings.push(Mapping { base_path: mapping.base_path.map(Into::into), target });
         }
-        let base_paths = if multi { BasePaths::Multi(linked(prefixes)) } else { BasePaths::Single(single) };
+        let base_paths =
+            if multi { BasePaths::Multi(linked(prefixes)) } else { BasePaths::Single(single) };
         Ok(Self { name: domain.name.into(), mappings, catch_all, base_paths })
     }
 }
 
 impl MappingTarget {
-    fn find(mapping: &BasePathMapping, apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>) -> Option<Self> {
+    fn find(
+        mapping: &BasePathMapping,
+        apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>,
+    ) -> Option<Self> {
         let stages = apis.get(mapping.api_id.as_str())?;
         match &mapping.stage {
             Some(stage) => stages.get(stage.as_str()).map(|stage| Self::Stage(*stage)),
@@ -361,13 +388,29 @@ impl<T> HostsBuilder<T> {
         let (domains, wildcards) = domains(self.domains, &apis)?;
         let fallback = match self.fallback {
             None => None,
-            Some((api_id, stage)) => match apis.get(api_id.as_str()).and_then(|stages| stages.get(stage.as_str())) {
-                Some(stage) => Some(*stage),
-                None => return Err(HostsError::UnknownStage { place: "fallback".to_owned(), api_id, stage }),
-            },
+            Some((api_id, stage)) => {
+                match apis.get(api_id.as_str()).and_then(|stages| stages.get(stage.as_str())) {
+                    Some(stage) => Some(*stage),
+                    None => {
+                        return Err(HostsError::UnknownStage {
+                            place: "fallback".to_owned(),
+                            api_id,
+                            stage,
+                        });
+                    }
+                }
+            }
         };
         let development_paths = self.development_paths;
-        Ok(Hosts { stages, apis, default_endpoints, domains, wildcards, development_paths, fallback })
+        Ok(Hosts {
+            stages,
+            apis,
+            default_endpoints,
+            domains,
+            wildcards,
+            development_paths,
+            fallback,
+        })
     }
 }
 

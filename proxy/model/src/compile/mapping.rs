@@ -2,7 +2,7 @@
 //!
 //! API Gateway documents the expressions at
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html>.
-//! [`parse`] turns them into mappings when a definition is compiled, with API Gateway's checks
+//! `parse` turns them into mappings when a definition is compiled, with API Gateway's checks
 //! and messages; a mapping then evaluates against the request ([`RequestValues`]) or the
 //! backend's response ([`ResponseValues`]), which the gateway implements.
 //!
@@ -152,12 +152,17 @@ pub enum MappingError {
 
 impl RequestMapping {
     /// The value to send. Borrows from the mapping and the request where it can.
-    pub fn evaluate<'v>(&'v self, values: &'v dyn RequestValues) -> Result<Mapped<'v>, MappingError> {
+    pub fn evaluate<'v>(
+        &'v self,
+        values: &'v dyn RequestValues,
+    ) -> Result<Mapped<'v>, MappingError> {
         let mapped = match &self.source {
             RequestSource::PathParameter(name) => one(values.path_parameter(name)),
             RequestSource::Querystring(name) => one(values.querystring(name)),
             RequestSource::Header(name) => one(values.header(name)),
-            RequestSource::MultiValueQuerystring(name) => many(|f| values.each_querystring(name, f)),
+            RequestSource::MultiValueQuerystring(name) => {
+                many(|f| values.each_querystring(name, f))
+            }
             RequestSource::MultiValueHeader(name) => joined(|f| values.each_header(name, f)),
             RequestSource::Body => one(Some(String::from_utf8_lossy(values.body()))),
             RequestSource::BodyPath(path) => from_body(path, values.body(), values.body_json())?,
@@ -167,7 +172,9 @@ impl RequestMapping {
         };
         match (&self.destination, mapped) {
             (_, Mapped::Skip) => Ok(Mapped::Skip),
-            (Destination::Header(name), _) if self.reserved => Err(MappingError::ReservedHeader(name.clone())),
+            (Destination::Header(name), _) if self.reserved => {
+                Err(MappingError::ReservedHeader(name.clone()))
+            }
             (Destination::Header(_), mapped) => Ok(mapped.for_header()),
             (_, mapped) => Ok(mapped),
         }
@@ -176,7 +183,10 @@ impl RequestMapping {
 
 impl ResponseMapping {
     /// The header's value. [`MappingError::InvalidJson`] is a 500 here.
-    pub fn evaluate<'v>(&'v self, values: &'v dyn ResponseValues) -> Result<Mapped<'v>, MappingError> {
+    pub fn evaluate<'v>(
+        &'v self,
+        values: &'v dyn ResponseValues,
+    ) -> Result<Mapped<'v>, MappingError> {
         let mapped = match &self.source {
             ResponseSource::Header(name) => one(values.header(name)),
             ResponseSource::MultiValueHeader(name) => joined(|f| values.each_header(name, f)),
@@ -203,7 +213,10 @@ impl Mapped<'_> {
 
 impl BodyJson {
     fn value(&self, body: &[u8]) -> Result<&Value, MappingError> {
-        self.0.get_or_init(|| parse_body(body)).as_ref().map_err(|InvalidJson| MappingError::InvalidJson)
+        self.0
+            .get_or_init(|| parse_body(body))
+            .as_ref()
+            .map_err(|InvalidJson| MappingError::InvalidJson)
     }
 }
 
@@ -241,7 +254,11 @@ fn joined<'v>(each: impl FnOnce(&mut dyn FnMut(&str))) -> Mapped<'v> {
     one(Some(Cow::Owned(text)))
 }
 
-fn from_body<'v>(path: &JsonPath, body: &'v [u8], kept: Option<&'v BodyJson>) -> Result<Mapped<'v>, MappingError> {
+fn from_body<'v>(
+    path: &JsonPath,
+    body: &'v [u8],
+    kept: Option<&'v BodyJson>,
+) -> Result<Mapped<'v>, MappingError> {
     match kept {
         Some(kept) => Ok(one(path.find(kept.value(body)?).and_then(json_path::text))),
         None => {

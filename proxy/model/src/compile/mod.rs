@@ -93,8 +93,13 @@ pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileE
     let mut compiler = MethodCompiler::new(api, settings);
     let resource_policy = policy::compile(api.policy.as_ref(), settings);
     note_unserved_api(api, &resource_policy, &mut compiler.unserved);
-    let gateway_responses = GatewayResponses::compile(&api.gateway_responses, &settings.stage_variables)
-        .map_err(|(response_type, message)| CompileError { location: response_type.as_str().to_owned(), message })?;
+    let gateway_responses =
+        GatewayResponses::compile(&api.gateway_responses, &settings.stage_variables).map_err(
+            |(response_type, message)| CompileError {
+                location: response_type.as_str().to_owned(),
+                message,
+            },
+        )?;
     let mut methods = Vec::new();
     let mut routes = Vec::with_capacity(api.resources.len());
     for (resource, (path, definition)) in api.resources.iter().enumerate() {
@@ -140,16 +145,28 @@ fn note_unserved_api(api: &Api, policy: &CompiledPolicy, unserved: &mut Unserved
         unserved.add("x-amazon-apigateway-policy", message, PLACE);
     }
     if api.minimum_compression_size.is_some() {
-        unserved.add("x-amazon-apigateway-minimum-compression-size", "payloads are not compressed yet", PLACE);
+        unserved.add(
+            "x-amazon-apigateway-minimum-compression-size",
+            "payloads are not compressed yet",
+            PLACE,
+        );
     }
     if api.api_key_source == ApiKeySource::Authorizer {
-        unserved.add("x-amazon-apigateway-api-key-source", "API keys are not read from authorizers yet", PLACE);
+        unserved.add(
+            "x-amazon-apigateway-api-key-source",
+            "API keys are not read from authorizers yet",
+            PLACE,
+        );
     }
     if api.endpoint_type == EndpointType::Edge {
         unserved.add("EDGE endpoint", "served like REGIONAL by the node itself", PLACE);
     }
     if api.security_policy.is_some() {
-        unserved.add("x-amazon-apigateway-security-policy", "the listener's own TLS settings apply", PLACE);
+        unserved.add(
+            "x-amazon-apigateway-security-policy",
+            "the listener's own TLS settings apply",
+            PLACE,
+        );
     }
     if api.endpoint_access_mode.as_deref().is_some_and(|mode| mode != "BASIC") {
         unserved.add("x-amazon-apigateway-endpoint-access-mode", "not enforced yet", PLACE);

@@ -50,7 +50,8 @@ impl<'a> CanonicalPath<'a> {
             return Err(PathError::NoLeadingSlash);
         }
         let Some(plain) = plain_text(raw) else { return Self::rewrite(raw, buffer) };
-        if memchr::memmem::find(raw, b"/.").is_some() {
+        // The first byte is a slash, so a dot has one before it to look at.
+        if memchr::memchr_iter(b'.', raw).any(|dot| raw[dot - 1] == b'/') {
             refuse_dot_segments(plain)?;
         }
         Ok(Self(plain))
@@ -69,7 +70,9 @@ impl<'a> CanonicalPath<'a> {
             rest = after;
             match byte {
                 b'%' => {
-                    let [high, low, after @ ..] = rest else { return Err(PathError::InvalidEncoding) };
+                    let [high, low, after @ ..] = rest else {
+                        return Err(PathError::InvalidEncoding);
+                    };
                     rest = after;
                     let decoded = hex(*high)? << 4 | hex(*low)?;
                     has_non_ascii |= !decoded.is_ascii();
@@ -90,7 +93,10 @@ impl<'a> CanonicalPath<'a> {
 
 /// Percent-decodes a piece of a canonical path: a segment, or what `{proxy+}` took.
 pub fn decode(canonical: &str) -> Cow<'_, str> {
-    percent_encoding::percent_decode_str(canonical).decode_utf8_lossy()
+    match memchr::memchr(b'%', canonical.as_bytes()) {
+        None => Cow::Borrowed(canonical),
+        Some(_) => percent_encoding::percent_decode_str(canonical).decode_utf8_lossy(),
+    }
 }
 
 /// Puts a piece of a canonical path into the path of a backend's URL, encoded as the client
@@ -124,7 +130,8 @@ pub fn encode_query(text: &str, out: &mut Vec<u8>) {
 /// unreserved characters decoded and its escapes in upper case.
 pub(crate) fn refuse_dot_segments(canonical: &str) -> Result<(), PathError> {
     // A backend may decode `%2F` and `%5C` before it resolves dots, or cut a segment at `;`.
-    let slices = canonical.split('/').flat_map(|part| part.split("%2F")).flat_map(|part| part.split("%5C"));
+    let slices =
+        canonical.split('/').flat_map(|part| part.split("%2F")).flat_map(|part| part.split("%5C"));
     for segment in slices {
         if segment.starts_with('.') {
             let name = segment.split(';').next().unwrap_or_default();
@@ -193,7 +200,10 @@ const CLASSES: [u8; 256] = {
         let b = byte as u8;
         classes[byte] = if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
             UNRESERVED | PATH | SEGMENT | SEGMENTS
-        } else if matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b',' | b'=' | b':' | b'@') {
+        } else if matches!(
+            b,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b',' | b'=' | b':' | b'@'
+        ) {
             PATH | SEGMENT | SEGMENTS
         } else if b == b'/' {
             PATH | SEGMENTS

@@ -56,7 +56,10 @@ fn reason(statement: &Value, settings: &StageSettings) -> Option<&'static str> {
         Some("does not allow every principal")
     } else if !values("Action").iter().any(|action| action.as_str().is_some_and(is_invoke)) {
         Some("does not allow execute-api:Invoke")
-    } else if !values("Resource").iter().any(|resource| resource.as_str().is_some_and(|text| covers_stage(text, settings))) {
+    } else if !values("Resource")
+        .iter()
+        .any(|resource| resource.as_str().is_some_and(|text| covers_stage(text, settings)))
+    {
         Some("does not cover every method of the stage")
     } else {
         None
@@ -78,7 +81,9 @@ fn is_everyone(principal: &Value) -> bool {
 }
 
 fn is_invoke(action: &str) -> bool {
-    ["execute-api:Invoke", "execute-api:*", "*"].iter().any(|known| action.eq_ignore_ascii_case(known))
+    ["execute-api:Invoke", "execute-api:*", "*"]
+        .iter()
+        .any(|known| action.eq_ignore_ascii_case(known))
 }
 
 /// `*`, `execute-api:/…` or `arn:aws:execute-api:{region}:{account}:{api}/…`, where what follows
@@ -153,7 +158,11 @@ mod tests {
             "arn:aws:execute-api:us-east-1:111122223333:a1b2c3d4e5/prod/*/*",
             "arn:aws:execute-api:us-east-1:*:*/*/*/*",
         ] {
-            assert_eq!(check(json!({"Statement": [allow(resource)]})), CompiledPolicy::AllowAll, "{resource}");
+            assert_eq!(
+                check(json!({"Statement": [allow(resource)]})),
+                CompiledPolicy::AllowAll,
+                "{resource}"
+            );
         }
         for principal in [json!("*"), json!(["*"]), json!({"AWS": "*"}), json!({"AWS": ["*"]})] {
             let mut statement = allow("*");
@@ -181,7 +190,11 @@ mod tests {
             "",
         ] {
             let expected = "statement 1 does not cover every method of the stage";
-            assert_eq!(check(json!({"Statement": [allow(resource)]})), CompiledPolicy::Unserved(expected.to_owned()), "{resource}");
+            assert_eq!(
+                check(json!({"Statement": [allow(resource)]})),
+                CompiledPolicy::Unserved(expected.to_owned()),
+                "{resource}"
+            );
         }
     }
 
@@ -195,9 +208,18 @@ mod tests {
         for (policy, reason) in [
             (with("Effect", json!("Deny")), "statement 2 does not allow"),
             (with("Condition", json!({})), "statement 2 has a condition"),
-            (with("NotAction", json!("x")), "statement 2 has elements other than Effect, Principal, Action and Resource"),
-            (with("Principal", json!({"AWS": "arn:aws:iam::1:root"})), "statement 2 does not allow every principal"),
-            (with("Action", json!("execute-api:InvalidateCache")), "statement 2 does not allow execute-api:Invoke"),
+            (
+                with("NotAction", json!("x")),
+                "statement 2 has elements other than Effect, Principal, Action and Resource",
+            ),
+            (
+                with("Principal", json!({"AWS": "arn:aws:iam::1:root"})),
+                "statement 2 does not allow every principal",
+            ),
+            (
+                with("Action", json!("execute-api:InvalidateCache")),
+                "statement 2 does not allow execute-api:Invoke",
+            ),
             (json!({"Statement": []}), "the policy has no statement"),
             (json!({}), "the policy has no statement"),
             (json!("{"), "the policy is not JSON"),

@@ -53,7 +53,8 @@ impl IntegrationResponses {
     /// match for output mapping and no default output mapping configured`.
     pub fn select(&self, text: &str) -> Option<&CompiledResponse> {
         let matching = self.responses.iter().find(|(pattern, _)| pattern.matches(text));
-        let default = || self.responses.iter().find(|(pattern, _)| matches!(pattern, Pattern::Default));
+        let default =
+            || self.responses.iter().find(|(pattern, _)| matches!(pattern, Pattern::Default));
         matching.or_else(default).map(|(_, response)| response)
     }
 }
@@ -74,7 +75,9 @@ impl CompiledResponse {
     /// template, else the first. `None`: the integration's body passes unchanged.
     pub fn select_template(&self, accept: Option<&[u8]>) -> Option<&ResponseTemplate> {
         let of = |wanted: &[u8]| {
-            self.templates.iter().find(|template| template.media_type.as_bytes().eq_ignore_ascii_case(wanted))
+            self.templates
+                .iter()
+                .find(|template| template.media_type.as_bytes().eq_ignore_ascii_case(wanted))
         };
         accept
             .and_then(|accept| of(media_type(accept)))
@@ -136,7 +139,9 @@ impl PatternCompiler {
 }
 
 fn regex_syntax_free(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_' | b'-' | b':' | b','))
+    text.bytes().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_' | b'-' | b':' | b',')
+    })
 }
 
 /// One line: `regex` draws the pattern and an arrow before it says what is wrong.

@@ -146,7 +146,10 @@ impl Router {
         let resource = resource as u32;
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if segments.len() > MAX_SEGMENTS {
-            return Err(format!("the path has {} segments, at most {MAX_SEGMENTS} are allowed", segments.len()));
+            return Err(format!(
+                "the path has {} segments, at most {MAX_SEGMENTS} are allowed",
+                segments.len()
+            ));
         }
         let mut at = 0;
         for (index, segment) in segments.iter().enumerate() {
@@ -206,7 +209,8 @@ impl Router {
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let worst = node.children.values().map(|child| steps[*child as usize]).max();
             let parameter = node.parameter.as_ref().map(|(_, child)| steps[*child as usize]);
-            steps[at] = 1u32.saturating_add(worst.unwrap_or(0)).saturating_add(parameter.unwrap_or(0));
+            steps[at] =
+                1u32.saturating_add(worst.unwrap_or(0)).saturating_add(parameter.unwrap_or(0));
         }
         if steps[0] <= MAX_STEPS {
             return Ok(());

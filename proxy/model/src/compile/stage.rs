@@ -78,8 +78,16 @@ pub enum CompiledAuthorization {
         /// The header names among its identity sources.
         identity_headers: Vec<String>,
     },
-    CognitoUserPools { authorizer: String, identity_headers: Vec<String>, scopes: Vec<String> },
-    Jwt { authorizer: String, identity_headers: Vec<String>, scopes: Vec<String> },
+    CognitoUserPools {
+        authorizer: String,
+        identity_headers: Vec<String>,
+        scopes: Vec<String>,
+    },
+    Jwt {
+        authorizer: String,
+        identity_headers: Vec<String>,
+        scopes: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -87,8 +95,15 @@ pub enum CompiledIntegration {
     /// Streamed: everything is passed on, parameter mapping is applied.
     HttpProxy(HttpIntegration),
     /// Buffered: nothing is passed on unless mapped.
-    Http { http: HttpIntegration, request: RequestBody, responses: IntegrationResponses },
-    Mock { request: RequestBody, responses: IntegrationResponses },
+    Http {
+        http: HttpIntegration,
+        request: RequestBody,
+        responses: IntegrationResponses,
+    },
+    Mock {
+        request: RequestBody,
+        responses: IntegrationResponses,
+    },
     /// Answers as AWS does for a function that can't be reached: 500, with
     /// `Invalid permissions on Lambda function` in the execution log.
     Lambda {
@@ -98,9 +113,13 @@ pub enum CompiledIntegration {
         timeout: Duration,
     },
     /// Another AWS service, by the URI as declared: 500.
-    AwsService { uri: String },
+    AwsService {
+        uri: String,
+    },
     /// 500, and the reason in the execution log.
-    Misconfigured { reason: String },
+    Misconfigured {
+        reason: String,
+    },
 }
 
 /// Where and how an HTTP(S) backend is called.
@@ -165,8 +184,8 @@ pub enum UpstreamConnection {
 impl HttpIntegration {
     /// Whether a mapping reads the request's body, so that it can't be streamed.
     pub fn needs_body(&self) -> bool {
-        self.request_parameters
-            .iter()
-            .any(|mapping| matches!(mapping.source, RequestSource::Body | RequestSource::BodyPath(_)))
+        self.request_parameters.iter().any(|mapping| {
+            matches!(mapping.source, RequestSource::Body | RequestSource::BodyPath(_))
+        })
     }
 }

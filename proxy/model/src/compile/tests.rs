@@ -13,7 +13,10 @@ fn settings() -> StageSettings {
         deployment_id: "abc123".to_owned(),
         account_id: "111122223333".to_owned(),
         region: "us-east-1".to_owned(),
-        stage_variables: BTreeMap::from([("host".to_owned(), "backend:81".to_owned()), ("link".to_owned(), "l1".to_owned())]),
+        stage_variables: BTreeMap::from([
+            ("host".to_owned(), "backend:81".to_owned()),
+            ("link".to_owned(), "l1".to_owned()),
+        ]),
         maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
     }
 }
@@ -25,7 +28,8 @@ fn try_definition(text: &str) -> Result<Compiled, CompileError> {
 
 /// `paths` and what follows, after the head every definition has.
 fn definition(paths: &str) -> Compiled {
-    try_definition(&format!("openapi: 3.0.1\ninfo: {{title: t, version: '1'}}\n{paths}")).expect("compiles")
+    try_definition(&format!("openapi: 3.0.1\ninfo: {{title: t, version: '1'}}\n{paths}"))
+        .expect("compiles")
 }
 
 /// An operation whose integration is given, as `METHOD path` or one line of error.
@@ -80,20 +84,33 @@ fn a_stage_is_found_method_by_method() {
     assert_eq!(method.resource, found.resource);
     let found = stage.router.find(b"PUT", "/pets", &mut params).expect("found");
     assert_eq!(stage.methods[found.method].http_method, HttpMethod::Any);
-    let targets: Vec<_> = stage.upstreams.iter().map(|upstream| (upstream.host.as_str(), upstream.port)).collect();
+    let targets: Vec<_> =
+        stage.upstreams.iter().map(|upstream| (upstream.host.as_str(), upstream.port)).collect();
     assert_eq!(targets, [("backend", 81), ("other", 80)]);
 }
 
 #[test]
 fn resource_ids_are_six_characters_and_stay_the_same() {
     let paths = "paths:\n  /a: {}\n  /b/{c}: {}\n";
-    let ids = |compiled: &Compiled| -> Vec<String> { compiled.stage.resources.iter().map(|resource| resource.id.clone()).collect() };
+    let ids = |compiled: &Compiled| -> Vec<String> {
+        compiled.stage.resources.iter().map(|resource| resource.id.clone()).collect()
+    };
     let first = ids(&definition(paths));
     assert_eq!(first, ids(&definition(paths)));
-    assert!(first.iter().all(|id| id.len() == 6 && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())), "{first:?}");
+    assert!(
+        first.iter().all(|id| id.len() == 6
+            && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())),
+        "{first:?}"
+    );
     let distinct: std::collections::HashSet<_> = first.iter().collect();
     assert_eq!(distinct.len(), first.len());
-    assert!(definition("paths:\n  /a: {}\n").stage.resources.iter().all(|resource| first.contains(&resource.id)));
+    assert!(
+        definition("paths:\n  /a: {}\n")
+            .stage
+            .resources
+            .iter()
+            .all(|resource| first.contains(&resource.id))
+    );
 }
 
 #[test]
@@ -103,8 +120,13 @@ fn an_http_integration_keeps_what_a_request_needs() {
         "{type: http_proxy, httpMethod: ANY, uri: 'https://h:8443/{x}/{v}?k=1', timeoutInMillis: 50, connectionType: VPC_LINK, connectionId: '${stageVariables.link}', tlsConfig: {insecureSkipVerification: true},
          requestParameters: {integration.request.path.x: method.request.path.x, integration.request.path.v: stageVariables.host, integration.request.path.unused: \"'u'\", integration.request.header.H: method.request.querystring.q}}",
     );
-    let CompiledIntegration::HttpProxy(http) = &only_method(&compiled).integration else { panic!("HTTP_PROXY") };
-    assert_eq!((http.http_method, http.timeout, &*http.host_header), (None, Duration::from_millis(50), "h:8443"));
+    let CompiledIntegration::HttpProxy(http) = &only_method(&compiled).integration else {
+        panic!("HTTP_PROXY")
+    };
+    assert_eq!(
+        (http.http_method, http.timeout, &*http.host_header),
+        (None, Duration::from_millis(50), "h:8443")
+    );
     let Target::Fixed(target) = http.target else { panic!("fixed") };
     assert_eq!(
         compiled.stage.upstreams[target],
@@ -116,7 +138,8 @@ fn an_http_integration_keeps_what_a_request_needs() {
             insecure_skip_verification: true,
         }
     );
-    let destinations: Vec<_> = http.request_parameters.iter().map(|mapping| &mapping.destination).collect();
+    let destinations: Vec<_> =
+        http.request_parameters.iter().map(|mapping| &mapping.destination).collect();
     assert_eq!(destinations, [&Destination::Path("x".into()), &Destination::Header("H".into())]);
     let mut out = Vec::new();
     http.uri.render(|_| Ok(Some(UriValue::Captured("7"))), &mut out).expect("renders");
@@ -126,20 +149,38 @@ fn an_http_integration_keeps_what_a_request_needs() {
 #[test]
 fn what_aws_answers_with_500_compiles_and_is_reported() {
     for (integration, reason) in [
-        ("{type: http_proxy, httpMethod: GET, uri: 'nonsense'}", "Invalid HTTP endpoint specified for URI"),
-        ("{type: http_proxy, httpMethod: GET, uri: 'http://{x}.example.com'}", "Invalid HTTP endpoint specified for URI"),
-        ("{type: aws_proxy, httpMethod: POST, uri: 'nonsense'}", "Invalid ARN specified in the request"),
-        ("{type: http, httpMethod: GET, uri: 'http://h', connectionType: VPC_LINK, connectionId: '${stageVariables.none}'}", "the VPC link id is empty"),
+        (
+            "{type: http_proxy, httpMethod: GET, uri: 'http://${stageVariables.none}/x'}",
+            "Invalid HTTP endpoint specified for URI",
+        ),
+        (
+            "{type: http_proxy, httpMethod: GET, uri: 'http://{x}.example.com'}",
+            "Invalid HTTP endpoint specified for URI",
+        ),
+        (
+            "{type: aws_proxy, httpMethod: POST, uri: '${stageVariables.none}'}",
+            "Invalid ARN specified in the request",
+        ),
+        (
+            "{type: http, httpMethod: GET, uri: 'http://h', connectionType: VPC_LINK, connectionId: '${stageVariables.none}'}",
+            "the VPC link id is empty",
+        ),
     ] {
         let compiled = self::integration("get /a", integration);
         match &only_method(&compiled).integration {
             CompiledIntegration::Misconfigured { reason: found } => assert_eq!(found, reason),
             other => panic!("{integration}: {other:?}"),
         }
-        assert_eq!(warnings(&compiled), [format!("integration: {reason}: every request answers 500 (GET /a)")]);
+        assert_eq!(
+            warnings(&compiled),
+            [format!("integration: {reason}: every request answers 500 (GET /a)")]
+        );
     }
     let compiled = definition("paths:\n  /a:\n    get: {responses: {}}\n");
-    assert!(matches!(&only_method(&compiled).integration, CompiledIntegration::Misconfigured { .. }));
+    assert!(matches!(
+        &only_method(&compiled).integration,
+        CompiledIntegration::Misconfigured { .. }
+    ));
 }
 
 #[test]
@@ -162,7 +203,10 @@ fn what_aws_refuses_at_import_is_one_line_with_place_and_text() {
             "GET /a: Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter specified: method.response.header.X-B]",
         ),
     ] {
-        assert_eq!(try_integration("get /a", integration).expect_err(integration).to_string(), message);
+        assert_eq!(
+            try_integration("get /a", integration).expect_err(integration).to_string(),
+            message
+        );
     }
 }
 
@@ -174,9 +218,18 @@ fn timeouts_are_between_50_ms_and_the_maximum() {
             &ImportOptions::default(),
         );
         let mut api = imported.expect("a definition").api;
-        let method = api.resources.get_mut("/a").and_then(|resource| resource.methods.get_mut(&HttpMethod::Get));
-        method.and_then(|method| method.integration.as_mut()).expect("integration").timeout_in_millis = millis;
-        let settings = StageSettings { maximum_integration_timeout: Duration::from_millis(maximum), ..settings() };
+        let method = api
+            .resources
+            .get_mut("/a")
+            .and_then(|resource| resource.methods.get_mut(&HttpMethod::Get));
+        method
+            .and_then(|method| method.integration.as_mut())
+            .expect("integration")
+            .timeout_in_millis = millis;
+        let settings = StageSettings {
+            maximum_integration_timeout: Duration::from_millis(maximum),
+            ..settings()
+        };
         let compiled = compile(&api, &settings).map_err(|error| error.to_string())?;
         match &only_method(&compiled).integration {
             CompiledIntegration::HttpProxy(http) => Ok(http.timeout.as_millis()),
@@ -189,7 +242,9 @@ fn timeouts_are_between_50_ms_and_the_maximum() {
     assert_eq!(timeout(Some(50), 29_000), Ok(50));
     assert_eq!(timeout(Some(120_000), 300_000), Ok(120_000));
     for (millis, maximum) in [(49, 29_000), (29_001, 29_000), (0, 29_000)] {
-        let message = format!("GET /a: timeoutInMillis is {millis}: Timeout should be between 50 ms and {maximum} ms");
+        let message = format!(
+            "GET /a: timeoutInMillis is {millis}: Timeout should be between 50 ms and {maximum} ms"
+        );
         assert_eq!(timeout(Some(millis), maximum), Err(message));
     }
 }
@@ -200,7 +255,10 @@ fn a_mock_answers_preflights() {
         "options /a",
         "{type: mock, requestTemplates: {application/json: '{\"statusCode\": 200}'}, responses: {default: {statusCode: '200', responseParameters: {method.response.header.X-A: \"'*'\"}}}}",
     );
-    let CompiledIntegration::Mock { request, responses } = &only_method(&compiled).integration else { panic!("MOCK") };
+    let CompiledIntegration::Mock { request, responses } = &only_method(&compiled).integration
+    else {
+        panic!("MOCK")
+    };
     let Selected::Template(template) = request.select(None) else { panic!("template") };
     let text = template.render(&tollgate_template::RenderInput { body: b"" }).expect("renders");
     assert_eq!(tollgate_template::mock_status(&text), Some(200));
@@ -249,7 +307,11 @@ fn each_unserved_construct_is_named_with_its_place() {
             "JSONPath in parameter mapping: paths with wildcards, slices, filters or `..` give no value yet (GET /a)",
         ),
     ] {
-        assert_eq!(warnings(&self::integration("get /a", integration)), [expected], "{integration}");
+        assert_eq!(
+            warnings(&self::integration("get /a", integration)),
+            [expected],
+            "{integration}"
+        );
     }
 }
 
@@ -262,10 +324,15 @@ x-amazon-apigateway-api-key-source: AUTHORIZER
 x-amazon-apigateway-policy: {Version: '2012-10-17', Statement: [{Effect: Deny, Principal: '*', Action: 'execute-api:Invoke', Resource: '*'}]}
 ",
     );
-    let constructs: Vec<&str> = compiled.warnings.iter().map(|warning| warning.construct.as_str()).collect();
+    let constructs: Vec<&str> =
+        compiled.warnings.iter().map(|warning| warning.construct.as_str()).collect();
     assert_eq!(
         constructs,
-        ["x-amazon-apigateway-policy", "x-amazon-apigateway-minimum-compression-size", "x-amazon-apigateway-api-key-source"]
+        [
+            "x-amazon-apigateway-policy",
+            "x-amazon-apigateway-minimum-compression-size",
+            "x-amazon-apigateway-api-key-source"
+        ]
     );
     assert!(compiled.warnings.iter().all(|warning| warning.places == ["API"]));
     assert!(matches!(&compiled.stage.resource_policy, CompiledPolicy::Unserved(_)));
@@ -287,10 +354,17 @@ components:
 ",
     );
     let methods = &compiled.stage.methods;
-    assert!(matches!(&methods[0].authorization, CompiledAuthorization::Custom { identity_headers, .. } if identity_headers == &["X-Token"]));
-    assert!(matches!(&methods[1].authorization, CompiledAuthorization::CognitoUserPools { scopes, .. } if scopes == &["s1"]));
+    assert!(
+        matches!(&methods[0].authorization, CompiledAuthorization::Custom { identity_headers, .. } if identity_headers == &["X-Token"])
+    );
+    assert!(
+        matches!(&methods[1].authorization, CompiledAuthorization::CognitoUserPools { scopes, .. } if scopes == &["s1"])
+    );
     assert_eq!(methods[2].authorization, CompiledAuthorization::AwsIam);
-    assert_eq!((&methods[3].authorization, methods[3].api_key_required), (&CompiledAuthorization::None, true));
+    assert_eq!(
+        (&methods[3].authorization, methods[3].api_key_required),
+        (&CompiledAuthorization::None, true)
+    );
     assert_eq!(
         warnings(&compiled),
         [
@@ -308,6 +382,9 @@ fn a_thousand_methods_share_backends_and_warnings() {
         .map(|n| format!("  /r{n}: {{get: {{responses: {{}}, x-amazon-apigateway-integration: {{type: http, httpMethod: GET, uri: 'http://h/{n}', cacheKeyParameters: [a], responses: {{'4\\d{{2}}': {{statusCode: '400'}}, default: {{statusCode: '200'}}}}}}}}}}\n"))
         .collect();
     let compiled = definition(&format!("paths:\n{paths}"));
-    assert_eq!((compiled.stage.methods.len(), compiled.stage.upstreams.len(), compiled.warnings.len()), (1_000, 1, 1));
+    assert_eq!(
+        (compiled.stage.methods.len(), compiled.stage.upstreams.len(), compiled.warnings.len()),
+        (1_000, 1, 1)
+    );
     assert_eq!(compiled.warnings[0].places.len(), 1_000);
 }

@@ -52,11 +52,12 @@ impl Unserved {
     }
 
     pub(crate) fn into_constructs(self) -> Vec<UnservedConstruct> {
-        let construct = |((construct, message), places): ((Cow<'_, str>, Cow<'_, str>), _)| UnservedConstruct {
-            construct: construct.into_owned(),
-            places,
-            message: message.into_owned(),
-        };
+        let construct =
+            |((construct, message), places): ((Cow<'_, str>, Cow<'_, str>), _)| UnservedConstruct {
+                construct: construct.into_owned(),
+                places,
+                message: message.into_owned(),
+            };
         self.found.into_iter().map(construct).collect()
     }
 }
@@ -73,10 +74,14 @@ mod tests {
             unserved.add("API key", "not checked yet", &format!("GET /{n}"));
         }
         unserved.add("API key", "something else", "API");
-        let lines: Vec<String> = unserved.into_constructs().iter().map(ToString::to_string).collect();
+        let lines: Vec<String> =
+            unserved.into_constructs().iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
-            ["API key: not checked yet (GET /0, GET /1, GET /2 and 997 more)", "API key: something else (API)"]
+            [
+                "API key: not checked yet (GET /0, GET /1, GET /2 and 997 more)",
+                "API key: something else (API)"
+            ]
         );
     }
 }

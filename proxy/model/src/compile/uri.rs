@@ -13,7 +13,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::mapping::{Destination, Mapped, MappingError, RequestMapping, RequestSource, RequestValues};
+use super::mapping::{
+    Destination, Mapped, MappingError, RequestMapping, RequestSource, RequestValues,
+};
 use super::path::{self, decode};
 use super::stage::{HttpIntegration, Scheme, Target};
 
@@ -64,7 +66,10 @@ pub(crate) struct ParsedUri {
 }
 
 /// Puts `${stageVariables.NAME}` in.
-pub(crate) fn substitute_stage_variables<'t>(text: &'t str, variables: &BTreeMap<String, String>) -> Cow<'t, str> {
+pub(crate) fn substitute_stage_variables<'t>(
+    text: &'t str,
+    variables: &BTreeMap<String, String>,
+) -> Cow<'t, str> {
     const OPEN: &str = "${stageVariables.";
     let mut pieces = text.split(OPEN);
     let first = pieces.next().unwrap_or_default();
@@ -112,7 +117,12 @@ impl ParsedUri {
             let host_header = fixed.header(scheme);
             (Some(fixed), host_header, Vec::new())
         };
-        Some(Self { scheme, authority: fixed, host_header, template: UriTemplate { authority, path, query } })
+        Some(Self {
+            scheme,
+            authority: fixed,
+            host_header,
+            template: UriTemplate { authority, path, query },
+        })
     }
 }
 
@@ -126,8 +136,10 @@ impl Authority {
                 (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
             }
             None => {
-                let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-                let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+                let (host, port) =
+                    text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+                let allowed =
+                    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
                 if host.is_empty() || !host.bytes().all(allowed) {
                     return None;
                 }
@@ -137,14 +149,17 @@ impl Authority {
         let port = match port {
             None => scheme.default_port(),
             // `u16` would also read `+80`.
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().filter(|port| *port != 0)?,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok().filter(|port| *port != 0)?
+            }
             Some(_) => return None,
         };
         Some(Self { host: host.to_ascii_lowercase(), port })
     }
 
     fn header(&self, scheme: Scheme) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 }
@@ -172,7 +187,8 @@ impl UriTemplate {
             }
         }
         if check_dots {
-            let rendered = std::str::from_utf8(&out[start..]).map_err(|_| MappingError::UnsafeUriValue)?;
+            let rendered =
+                std::str::from_utf8(&out[start..]).map_err(|_| MappingError::UnsafeUriValue)?;
             path::refuse_dot_segments(rendered).map_err(|_| MappingError::UnsafeUriValue)?;
         }
         let Some(query) = &self.query else { return Ok(()) };
@@ -280,7 +296,11 @@ impl HttpIntegration {
     }
 
     /// Calls `f` with the name and value of each mapped header.
-    pub fn each_header(&self, values: &dyn RequestValues, f: &mut dyn FnMut(&str, &str)) -> Result<(), MappingError> {
+    pub fn each_header(
+        &self,
+        values: &dyn RequestValues,
+        f: &mut dyn FnMut(&str, &str),
+    ) -> Result<(), MappingError> {
         for mapping in &self.request_parameters {
             if let Destination::Header(name) = &mapping.destination
                 && let Mapped::One(value) = mapping.evaluate(values)?
@@ -292,8 +312,13 @@ impl HttpIntegration {
     }
 
     /// Host and port of a [`Target::Dynamic`].
-    pub fn render_authority(&self, values: &dyn RequestValues) -> Result<(String, u16), MappingError> {
-        let Target::Dynamic { scheme, .. } = &self.target else { return Err(MappingError::UnsafeUriValue) };
+    pub fn render_authority(
+        &self,
+        values: &dyn RequestValues,
+    ) -> Result<(String, u16), MappingError> {
+        let Target::Dynamic { scheme, .. } = &self.target else {
+            return Err(MappingError::UnsafeUriValue);
+        };
         let mut text = String::new();
         for part in &self.uri.authority {
             match part {
@@ -309,7 +334,11 @@ impl HttpIntegration {
         Ok((authority.host, authority.port))
     }
 
-    fn uri_value<'v>(&'v self, name: &str, values: &'v dyn RequestValues) -> Result<Option<UriValue<'v>>, MappingError> {
+    fn uri_value<'v>(
+        &'v self,
+        name: &str,
+        values: &'v dyn RequestValues,
+    ) -> Result<Option<UriValue<'v>>, MappingError> {
         let of_name = |mapping: &&RequestMapping| matches!(&mapping.destination, Destination::Path(path) if **path == *name);
         let Some(mapping) = self.request_parameters.iter().find(of_name) else { return Ok(None) };
         if let RequestSource::PathParameter(parameter) = &mapping.source {
@@ -344,8 +373,15 @@ fn parts(text: &str) -> Option<Vec<Part>> {
 
 /// Literal text, with what no URL may hold plainly encoded.
 fn push_literal(text: &str, parts: &mut Vec<Part>) -> Option<()> {
-    const PLAIN: &percent_encoding::AsciiSet =
-        &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'|');
+    const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'|');
     if text.contains('}') {
         return None;
     }
@@ -367,7 +403,9 @@ fn merge_literals(parts: &mut Vec<Part>) {
     let mut merged: Vec<Part> = Vec::with_capacity(parts.len());
     for part in parts.drain(..) {
         match (merged.last_mut(), part) {
-            (Some(Part::Literal(before)), Part::Literal(text)) => *before = format!("{before}{text}").into(),
+            (Some(Part::Literal(before)), Part::Literal(text)) => {
+                *before = format!("{before}{text}").into()
+            }
             (_, part) => merged.push(part),
         }
     }

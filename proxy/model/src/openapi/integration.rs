@@ -86,7 +86,9 @@ pub(super) fn read<'d>(
     let node = match reader.follow(node)? {
         Target::Here(node) => node,
         Target::Elsewhere(reference) => {
-            let message = format!("\"{reference}\" lies in another document; only references within this one are allowed");
+            let message = format!(
+                "\"{reference}\" lies in another document; only references within this one are allowed"
+            );
             return Err(reader.error(node, message));
         }
     };
@@ -97,10 +99,9 @@ pub(super) fn read<'d>(
     }
     let owner = Owner { path, method };
     let Some(integration_type) = reader.word(node, "type", "an integration type", &TYPES)? else {
-        return Err(reader.error(
-            node,
-            "has no type; allowed: http, http_proxy, aws, aws_proxy, mock",
-        ));
+        return Err(
+            reader.error(node, "has no type; allowed: http, http_proxy, aws, aws_proxy, mock")
+        );
     };
     let tls = node.get("tlsConfig").filter(|node| !node.is_null()).unwrap_or(node);
     let modes = [("BUFFERED", false), ("STREAM", true)];
@@ -121,9 +122,7 @@ pub(super) fn read<'d>(
         cache_key_parameters: reader.texts(node, "cacheKeyParameters")?,
         cache_namespace: reader.text(node, "cacheNamespace")?,
         timeout_in_millis: timeout(reader, node)?,
-        insecure_skip_verification: reader
-            .flag(tls, "insecureSkipVerification")?
-            .unwrap_or(false),
+        insecure_skip_verification: reader.flag(tls, "insecureSkipVerification")?.unwrap_or(false),
         server_name_to_verify: reader.text(tls, "serverNameToVerify")?,
         stream_response: stream.unwrap_or(false),
         payload_format_version: reader.text(node, "payloadFormatVersion")?,
@@ -134,7 +133,7 @@ pub(super) fn read<'d>(
         reader.warn_unknown_keys(tls, &["insecureSkipVerification", "serverNameToVerify"]);
     }
     finish_method(reader, node, &mut integration);
-    check_uri(reader, node, &integration)?;
+    check_uri(reader, node, &mut integration)?;
     Ok(integration)
 }
 
@@ -174,10 +173,7 @@ fn content_handling<'d>(
     reader.word(node, "contentHandling", "a content handling", &CONTENT_HANDLING)
 }
 
-fn timeout<'d>(
-    reader: &mut Reader<'d>,
-    node: &'d Node<'d>,
-) -> Result<Option<u32>, ImportError> {
+fn timeout<'d>(reader: &mut Reader<'d>, node: &'d Node<'d>) -> Result<Option<u32>, ImportError> {
     let key = "timeoutInMillis";
     let Some((millis, value)) = reader.number(node, key, 0..=u32::MAX)? else { return Ok(None) };
     let longest = match reader.protocol {
@@ -219,6 +215,7 @@ fn parameters<'d>(
                     owner.method,
                     reader.as_text(value)?
                 );
+                reader.charge_bytes(value, message.len())?;
                 reader.warn(value, key, message);
             }
             _ => {
@@ -297,11 +294,12 @@ fn status_parameters<'d>(
         .collect()
 }
 
-/// Whether the URI has the form its type needs. Placeholders are not looked into.
+/// Whether the URI has the form its type needs. Names left for others to fill in (`${name}`) are
+/// not looked into, and a placeholder is given the form.
 fn check_uri<'d>(
     reader: &Reader<'d>,
     node: &'d Node<'d>,
-    integration: &Integration,
+    integration: &mut Integration,
 ) -> Result<(), ImportError> {
     let Some(uri) = integration.uri.as_deref() else {
         let needs_none = integration.integration_type == IntegrationType::Mock
@@ -312,33 +310,63 @@ fn check_uri<'d>(
         };
     };
     let at = node.get("uri").unwrap_or(node);
-    if at.unresolved || uri.contains("${") {
+    if uri.contains("${") {
         return Ok(());
     }
-    let is_arn = uri.starts_with("arn:");
-    match integration.integration_type {
-        IntegrationType::Mock => Ok(()),
-        IntegrationType::Http | IntegrationType::HttpProxy => {
-            let is_url = ["http://", "https://"].iter().any(|scheme| {
-                uri.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-            });
-            // An HTTP API reaches a VPC link's listener by its ARN.
-            if is_url || (is_arn && reader.protocol == Protocol::Http) {
-                return Ok(());
-            }
-            Err(reader.error(at, "Invalid HTTP endpoint specified for URI"))
-        }
-        IntegrationType::Aws | IntegrationType::AwsProxy => {
-            if !is_arn {
-                return Err(reader.error(at, "Invalid ARN specified in the request"));
-            }
-            if reader.protocol == Protocol::Rest
-                && ![":path/", ":action/"].iter().any(|part| uri.contains(part))
-            {
-                let message = "AWS ARN for integration must contain path or action";
-                return Err(reader.error(at, message));
-            }
+    match uri_fault(reader.protocol, integration.integration_type, uri) {
+        None => Ok(()),
+        Some(_) if at.unresolved => {
+            integration.uri = Some(uri_around(reader, integration.integration_type, uri));
             Ok(())
         }
+        Some(message) => Err(reader.error(at, message)),
+    }
+}
+
+/// What is wrong with a URI for integrations of a type.
+fn uri_fault(protocol: Protocol, kind: IntegrationType, uri: &str) -> Option<&'static str> {
+    let starts_with =
+        |scheme: &str| uri.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
+    let is_arn = uri.starts_with("arn:");
+    match kind {
+        IntegrationType::Mock => None,
+        IntegrationType::Http | IntegrationType::HttpProxy => {
+            // An HTTP API reaches a VPC link's listener by its ARN.
+            let allowed = starts_with("http://")
+                || starts_with("https://")
+                || (is_arn && protocol == Protocol::Http);
+            (!allowed).then_some("Invalid HTTP endpoint specified for URI")
+        }
+        IntegrationType::Aws | IntegrationType::AwsProxy if !is_arn => {
+            Some("Invalid ARN specified in the request")
+        }
+        // An HTTP API may name a function by its own ARN.
+        IntegrationType::Aws | IntegrationType::AwsProxy => {
+            let allowed =
+                protocol == Protocol::Http || uri.contains(":path/") || uri.contains(":action/");
+            (!allowed).then_some("AWS ARN for integration must contain path or action")
+        }
+    }
+}
+
+/// A URI of the form that a type needs, around a placeholder.
+fn uri_around(reader: &Reader<'_>, kind: IntegrationType, name: &str) -> String {
+    let options = reader.options;
+    let (partition, region) = (&options.partition, &options.region);
+    match kind {
+        IntegrationType::Aws | IntegrationType::AwsProxy => {
+            let function = match name.starts_with("arn:") {
+                true => name.to_owned(),
+                false => {
+                    let account = &options.account_id;
+                    format!("arn:{partition}:lambda:{region}:{account}:function:{name}")
+                }
+            };
+            format!(
+                "arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{function}\
+                 /invocations"
+            )
+        }
+        _ => format!("http://{name}"),
     }
 }

@@ -103,10 +103,15 @@ impl fmt::Display for Warning {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
+        // `info.license` need not be followed by `license`.
+        let last_key = self.location.rsplit('.').next().unwrap_or_default();
         if !self.location.is_empty() {
             write!(f, "{}: ", self.location)?;
         }
-        write!(f, "{}: {}", self.construct, self.message)
+        if last_key != self.construct {
+            write!(f, "{}: ", self.construct)?;
+        }
+        f.write_str(&self.message)
     }
 }
 

@@ -212,7 +212,11 @@ fn warn_of_keywords(reader: &mut Reader<'_>, node: &Node<'_>, schema: &Value) {
     let Value::Object(object) = schema else { return };
     for key in ["discriminator", "readOnly", "writeOnly", "xml", "nullable"] {
         if object.contains_key(key) {
-            reader.warn(node, key, "not a keyword of models (JSON Schema draft 4); kept as written");
+            reader.warn(
+                node,
+                key,
+                "not a keyword of models (JSON Schema draft 4); kept as written",
+            );
         }
     }
     for key in ["minItems", "maxItems"] {

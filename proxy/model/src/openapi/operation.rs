@@ -46,6 +46,7 @@ pub(super) fn read<'d>(
 ) -> Result<Method, ImportError> {
     let keys = reader.as_map(node)?;
     reader.warn_unknown_keys(keys, &KNOWN);
+    reader.warn_other_dialect(node, &["consumes", "produces", "schemes"], &["requestBody"]);
     for key in DOCUMENTATION {
         if let Some(text) = node.get(key) {
             reader.warn(text, key, "documentation only; not kept");
@@ -67,9 +68,7 @@ pub(super) fn read<'d>(
     }
     parameters::read(reader, path, item, node, &mut api.models, &mut method)?;
     method.integration = match node.get(INTEGRATION).filter(|node| !node.is_null()) {
-        Some(integration) => {
-            Some(integration::read(reader, path, http_method, integration)?)
-        }
+        Some(integration) => Some(integration::read(reader, path, http_method, integration)?),
         None => {
             reader.warn(node, INTEGRATION, "is missing: No integration defined for method");
             None

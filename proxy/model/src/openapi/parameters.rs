@@ -72,6 +72,7 @@ fn one<'d>(
 ) -> Result<(), ImportError> {
     const ALLOWED: &str = "allowed: path, query, header, body, formData, cookie";
     reader.as_map(parameter)?;
+    reader.warn_extensions(parameter, &[]);
     let place = reader.text(parameter, "in")?.unwrap_or_default();
     let place = match place.as_str() {
         "path" => "path",
@@ -93,8 +94,7 @@ fn one<'d>(
     let Some(name) = reader.text(parameter, "name")? else {
         return Err(reader.error(parameter, "has no name"));
     };
-    let usable =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$' | '-');
+    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$' | '-');
     if !name.chars().all(usable) {
         let message = format!("\"{name}\": API Gateway takes only letters, digits and . _ $ -");
         reader.warn(parameter, "parameter name", message);
@@ -151,6 +151,7 @@ fn request_body<'d>(
         }
     };
     reader.as_map(body)?;
+    reader.warn_extensions(body, &[]);
     for (media_type, content) in reader.map(body, "content")?.into_iter().flatten() {
         let Some(schema) = content.get("schema") else { continue };
         if let Some(model) = models::model_name(reader, schema, models)? {

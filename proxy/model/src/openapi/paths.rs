@@ -42,7 +42,9 @@ pub(super) fn read<'d>(
         let item = match reader.follow(node)? {
             Target::Here(item) => item,
             Target::Elsewhere(reference) => {
-                let message = format!("\"{reference}\" lies in another document; only references within this one are allowed");
+                let message = format!(
+                    "\"{reference}\" lies in another document; only references within this one are allowed"
+                );
                 return Err(reader.error(node, message));
             }
         };
@@ -78,7 +80,8 @@ fn resource_path(
         return Err(reader.error(node, format!("\"{key}\" is not a path; it must begin with /")));
     };
     let relative = match relative.strip_suffix('/') {
-        Some(trimmed) if !trimmed.is_empty() => {
+        // To an HTTP API `/pets/` is another route than `/pets`.
+        Some(trimmed) if !trimmed.is_empty() && reader.protocol == Protocol::Rest => {
             let message = "resources have none; it is dropped, and requests match with and without";
             reader.warn(node, "trailing slash", message);
             trimmed
@@ -95,7 +98,11 @@ fn resource_path(
         return Err(reader.error(node, message));
     }
     let mut above: Option<&str> = None;
-    for segment in path.split('/').skip(1).filter(|_| path != "/") {
+    let segments = match reader.protocol {
+        Protocol::Rest => path.as_str(),
+        Protocol::Http => path.strip_suffix('/').unwrap_or(&path),
+    };
+    for segment in segments.split('/').skip(1).filter(|_| path != "/") {
         if let Some(greedy) = above.filter(|above| above.ends_with("+}")) {
             let message = format!(
                 "Cannot create a child of a resource with a greedy path variable: {greedy}"

@@ -94,6 +94,33 @@ impl<'d> Reader<'d> {
         }
     }
 
+    /// Warns of API Gateway's extensions in a value where it has none but `known`.
+    pub(super) fn warn_extensions(&mut self, node: &'d Node<'d>, known: &[&str]) {
+        for (key, node) in node.as_map().into_iter().flatten() {
+            if key.starts_with("x-amazon-apigateway-") && !known.contains(&key.as_ref()) {
+                self.warn(node, key.as_ref(), "not an extension known at this place; ignored");
+            }
+        }
+    }
+
+    /// Warns of keys that the other version of OpenAPI has at this place.
+    pub(super) fn warn_other_dialect(
+        &mut self,
+        node: &'d Node<'d>,
+        only_swagger: &[&str],
+        only_openapi: &[&str],
+    ) {
+        let (keys, message) = match self.dialect {
+            Dialect::Swagger20 => (only_openapi, "a key of OpenAPI 3, in a 2.0 document; ignored"),
+            Dialect::OpenApi3 => (only_swagger, "a key of OpenAPI 2.0, in a 3.x document; ignored"),
+        };
+        for key in keys {
+            if let Some(node) = node.get(key) {
+                self.warn(node, *key, message);
+            }
+        }
+    }
+
     pub(super) fn error(&self, node: &Node<'_>, message: impl Into<String>) -> ImportError {
         let path = path_of(self.root, identity(node)).unwrap_or_default();
         ImportError::new(Some(node.line), path.join("."), message)
@@ -201,9 +228,7 @@ impl<'d> Reader<'d> {
             None => Ok(&[]),
             Some(Node { kind: Kind::Null, .. }) => Ok(&[]),
             Some(Node { kind: Kind::Seq(items), .. }) => Ok(items),
-            Some(node) => {
-                Err(self.error(node, format!("is {}; a list is allowed", node.what())))
-            }
+            Some(node) => Err(self.error(node, format!("is {}; a list is allowed", node.what()))),
         }
     }
 
@@ -231,11 +256,7 @@ impl<'d> Reader<'d> {
     }
 
     /// A list of strings; a single string counts as a list of one.
-    pub(super) fn texts(
-        &self,
-        node: &'d Node<'d>,
-        key: &str,
-    ) -> Result<Vec<String>, ImportError> {
+    pub(super) fn texts(&self, node: &'d Node<'d>, key: &str) -> Result<Vec<String>, ImportError> {
         match node.get(key) {
             Some(single @ Node { kind: Kind::String(_), .. }) => {
                 Ok(vec![self.as_text(single)?.to_owned()])
@@ -248,11 +269,7 @@ impl<'d> Reader<'d> {
     }
 
     /// The boolean under `key`, also as the text `true` or `false`.
-    pub(super) fn flag(
-        &self,
-        node: &'d Node<'d>,
-        key: &str,
-    ) -> Result<Option<bool>, ImportError> {
+    pub(super) fn flag(&self, node: &'d Node<'d>, key: &str) -> Result<Option<bool>, ImportError> {
         let Some(value) = node.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
         match &value.kind {
             Kind::Bool(flag) => Ok(Some(*flag)),

@@ -57,6 +57,7 @@ fn method_response<'d>(
     let mut read = MethodResponse::default();
     if !response.is_null() {
         reader.as_map(response)?;
+        reader.warn_extensions(response, &[]);
     }
     for (name, _) in reader.map(response, "headers")?.into_iter().flatten() {
         read.parameters.insert(format!("method.response.header.{name}"), false);
@@ -78,14 +79,13 @@ fn method_response<'d>(
     for (media_type, schema) in schemas {
         let model = match schema {
             Some(schema) => models::model_name(reader, schema, models)?,
-            None => {
-                models::add_empty(models);
-                Some(EMPTY.to_owned())
-            }
+            None => None,
         };
-        if let Some(model) = model {
-            read.models.insert(media_type, model);
-        }
+        let model = model.unwrap_or_else(|| {
+            models::add_empty(models);
+            EMPTY.to_owned()
+        });
+        read.models.insert(media_type, model);
     }
     Ok(read)
 }
@@ -115,10 +115,8 @@ pub(super) fn gateway_responses(
         let found = GatewayResponseType::ALL.iter().find(|(_, known)| known == name);
         let Some((response_type, _)) = found else {
             let names: Vec<_> = GatewayResponseType::ALL.iter().map(|(_, name)| *name).collect();
-            let message = format!(
-                "\"{name}\" is not a gateway response type; allowed: {}",
-                names.join(", ")
-            );
+            let message =
+                format!("\"{name}\" is not a gateway response type; allowed: {}", names.join(", "));
             return Err(reader.error(node, message));
         };
         if !node.is_null() {

@@ -52,13 +52,24 @@ const KNOWN: [&str; 32] = [
     "x-amazon-apigateway-request-validators",
     SECURITY_POLICY,
 ];
+/// Keys of the root that only one version of OpenAPI has. (`securityDefinitions` is read in both.)
+const ONLY_SWAGGER: [&str; 8] = [
+    "host",
+    "basePath",
+    "schemes",
+    "consumes",
+    "produces",
+    "definitions",
+    "parameters",
+    "responses",
+];
+const ONLY_OPENAPI: [&str; 3] = ["servers", "components", "jsonSchemaDialect"];
 const SECURITY_POLICY: &str = "x-amazon-apigateway-security-policy";
 
 /// Which OpenAPI a document is, if it is one.
 pub(super) fn dialect(root: &Node<'_>) -> Result<Dialect, ImportError> {
-    let refuse = |line: u32, path: &str, message: String| {
-        Err(ImportError::new(Some(line), path, message))
-    };
+    let refuse =
+        |line: u32, path: &str, message: String| Err(ImportError::new(Some(line), path, message));
     if root.as_map().is_none() {
         let message = format!("the document is {}; an OpenAPI document is a map", root.what());
         return refuse(root.line, "", message);
@@ -81,9 +92,7 @@ pub(super) fn dialect(root: &Node<'_>) -> Result<Dialect, ImportError> {
         });
         return match known {
             true => Ok(Dialect::OpenApi3),
-            false => {
-                refuse(node.line, "openapi", format!("\"{version}\" is not known; {allowed}"))
-            }
+            false => refuse(node.line, "openapi", format!("\"{version}\" is not known; {allowed}")),
         };
     }
     for key in ["AWSTemplateFormatVersion", "Resources", "Transform"] {
@@ -101,6 +110,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Api, ImportError> {
     reader.protocol = protocol(root);
     let top = reader.as_map(root)?;
     reader.warn_unknown_keys(top, &KNOWN);
+    reader.warn_other_dialect(root, &ONLY_SWAGGER, &ONLY_OPENAPI);
+    if let Some(docs) = root.get("externalDocs") {
+        reader.warn(docs, "externalDocs", "documentation only; not kept");
+    }
     let mut api = declared(reader)?;
     models::read_declared(reader, &mut api.models)?;
     let schemes = Schemes::read(reader)?;
@@ -219,9 +232,7 @@ fn is_http_operation(operation: &Node<'_>) -> bool {
 }
 
 fn is_http_integration(integration: &Node<'_>) -> bool {
-    ["payloadFormatVersion", "integrationSubtype"]
-        .iter()
-        .any(|key| integration.get(key).is_some())
+    ["payloadFormatVersion", "integrationSubtype"].iter().any(|key| integration.get(key).is_some())
 }
 
 /// What one kind of API has and the other does not is kept out with a warning.
@@ -267,6 +278,9 @@ fn endpoint(reader: &mut Reader<'_>) -> Result<Endpoint, ImportError> {
         ip_address_type: None,
     };
     let servers = reader.list(root, "servers")?;
+    for server in servers {
+        reader.warn_extensions(server, &[KEY]);
+    }
     for node in servers.iter().chain([root]).filter_map(|place| place.get(KEY)) {
         let map = reader.as_map(node)?;
         reader.warn_unknown_keys(map, &KNOWN);
@@ -351,6 +365,7 @@ fn validators(reader: &mut Reader<'_>) -> Result<IndexMap<String, RequestValidat
 fn tags(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, ImportError> {
     let mut tags = BTreeMap::new();
     for node in reader.list(reader.root, "tags")? {
+        reader.warn_extensions(node, &["x-amazon-apigateway-tag-value"]);
         match node.get("x-amazon-apigateway-tag-value") {
             Some(value) => {
                 let name = reader.text(node, "name")?.unwrap_or_default();
@@ -400,13 +415,16 @@ fn path_of_url(url: &str) -> String {
 
 /// Media types by `consumes` or `produces` (OpenAPI 2.0) of an operation, else of the document.
 pub(super) fn media_types<'d>(
-    reader: &Reader<'d>,
+    reader: &mut Reader<'d>,
     operation: &'d Node<'d>,
     key: &str,
 ) -> Result<Vec<String>, ImportError> {
     for node in [operation, reader.root] {
         let types = reader.texts(node, key)?;
         if !types.is_empty() {
+            // One list is copied for each response of each operation.
+            let bytes = types.iter().map(|media_type| media_type.len() + 24).sum();
+            reader.charge_bytes(node, bytes)?;
             return Ok(types);
         }
     }

@@ -210,9 +210,12 @@ fn override_by_auth<'d>(
 
 fn scheme<'d>(reader: &mut Reader<'d>, node: &'d Node<'d>) -> Result<Scheme, ImportError> {
     reader.as_map(node)?;
+    reader.warn_extensions(node, &[AUTHORIZER, AUTHTYPE]);
     let label = reader.text(node, AUTHTYPE)?;
     if let Some(authorizer) = node.get(AUTHORIZER) {
-        return Ok(Scheme::Authorizer(Box::new(self::authorizer(reader, node, authorizer, label)?)));
+        return Ok(Scheme::Authorizer(Box::new(self::authorizer(
+            reader, node, authorizer, label,
+        )?)));
     }
     if label.is_some_and(|label| label.eq_ignore_ascii_case("awsSigv4")) {
         return Ok(Scheme::AwsIam);

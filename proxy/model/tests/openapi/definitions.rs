@@ -1,12 +1,12 @@
 //! The definitions that others wrote load whole, and survive being written and read again.
 
 use tollgate_model::api::{
-    Api, AuthorizerType, Authorization, Connection, GatewayResponseType, HttpMethod,
+    Api, Authorization, AuthorizerType, Connection, GatewayResponseType, HttpMethod,
     IntegrationType, Protocol,
 };
 use tollgate_model::openapi::{ExportFormat, export};
 
-use crate::{definition, definitions, error, imported, openapi_definitions, api};
+use crate::{api, definition, definitions, error, imported, openapi_definitions};
 
 /// What is in each OpenAPI file: protocol, methods, integrations by type, models, validators,
 /// authorizers, gateway responses.
@@ -38,19 +38,58 @@ fn contents(api: &Api) -> String {
 #[test]
 fn every_openapi_definition_loads_with_all_that_is_in_it() {
     let expected = [
-        ("any-passthrough.yaml", "Rest, 2 methods (AWS 1, MOCK 1), 1 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("dynamodb-crud.yaml", "Rest, 5 methods (AWS 5), 2 models, 1 validators, 0 authorizers, 1 gateway responses"),
-        ("gateway-responses.yaml", "Rest, 4 methods (AWS_PROXY 4), 20 models, 1 validators, 0 authorizers, 21 gateway responses"),
-        ("greedy-binary-keys.json", "Rest, 2 methods (AWS_PROXY 1, MOCK 1), 1 models, 0 validators, 1 authorizers, 4 gateway responses"),
-        ("http-api-cors-sqs.yaml", "Http, 2 methods (AWS_PROXY 2), 0 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("http-api-jwt.json", "Http, 2 methods (AWS_PROXY 2), 0 models, 0 validators, 1 authorizers, 0 gateway responses"),
-        ("lambda-petstore.yaml", "Rest, 9 methods (AWS 5, MOCK 4), 9 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("lpa-store-31.yaml", "Rest, 7 methods (AWS_PROXY 6, MOCK 1), 13 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("petstore-http.json", "Rest, 6 methods (HTTP 3, MOCK 3), 6 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("private-nlb.yaml", "Rest, 16 methods (HTTP_PROXY 15, MOCK 1), 4 models, 2 validators, 1 authorizers, 3 gateway responses"),
-        ("step-functions-vtl.yaml", "Rest, 5 methods (AWS 3, AWS_PROXY 2), 9 models, 2 validators, 0 authorizers, 0 gateway responses"),
-        ("step-functions-xml.yaml", "Rest, 1 methods (AWS 1), 1 models, 0 validators, 0 authorizers, 0 gateway responses"),
-        ("url-shortener.yaml", "Rest, 7 methods (AWS 5, MOCK 2), 3 models, 3 validators, 1 authorizers, 0 gateway responses"),
+        (
+            "any-passthrough.yaml",
+            "Rest, 2 methods (AWS 1, MOCK 1), 1 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "dynamodb-crud.yaml",
+            "Rest, 5 methods (AWS 5), 2 models, 1 validators, 0 authorizers, 1 gateway responses",
+        ),
+        (
+            "gateway-responses.yaml",
+            "Rest, 4 methods (AWS_PROXY 4), 20 models, 1 validators, 0 authorizers, 21 gateway responses",
+        ),
+        (
+            "greedy-binary-keys.json",
+            "Rest, 2 methods (AWS_PROXY 1, MOCK 1), 1 models, 0 validators, 1 authorizers, 4 gateway responses",
+        ),
+        (
+            "http-api-cors-sqs.yaml",
+            "Http, 2 methods (AWS_PROXY 2), 0 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "http-api-jwt.json",
+            "Http, 2 methods (AWS_PROXY 2), 0 models, 0 validators, 1 authorizers, 0 gateway responses",
+        ),
+        (
+            "lambda-petstore.yaml",
+            "Rest, 9 methods (AWS 5, MOCK 4), 9 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "lpa-store-31.yaml",
+            "Rest, 7 methods (AWS_PROXY 6, MOCK 1), 13 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "petstore-http.json",
+            "Rest, 6 methods (HTTP 3, MOCK 3), 6 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "private-nlb.yaml",
+            "Rest, 16 methods (HTTP_PROXY 15, MOCK 1), 4 models, 2 validators, 1 authorizers, 3 gateway responses",
+        ),
+        (
+            "step-functions-vtl.yaml",
+            "Rest, 5 methods (AWS 3, AWS_PROXY 2), 9 models, 2 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "step-functions-xml.yaml",
+            "Rest, 1 methods (AWS 1), 1 models, 0 validators, 0 authorizers, 0 gateway responses",
+        ),
+        (
+            "url-shortener.yaml",
+            "Rest, 7 methods (AWS 5, MOCK 2), 3 models, 3 validators, 1 authorizers, 0 gateway responses",
+        ),
     ];
     let found: Vec<_> = openapi_definitions()
         .into_iter()
@@ -120,9 +159,9 @@ fn an_export_reads_without_warnings_but_those_of_its_content() {
         for format in [ExportFormat::Oas30, ExportFormat::Swagger20] {
             let warnings = imported(&export(&before, format).to_string()).warnings;
             let own = ["$ref", "${", "nullable", "documentation", "integration"];
-            let other = warnings.iter().find(|warning| {
-                !own.iter().any(|construct| warning.construct.contains(construct))
-            });
+            let other = warnings
+                .iter()
+                .find(|warning| !own.iter().any(|construct| warning.construct.contains(construct)));
             assert_eq!(other, None, "{name} as {format:?}");
         }
     }
@@ -132,7 +171,7 @@ fn an_export_reads_without_warnings_but_those_of_its_content() {
 fn the_petstore_has_its_mappings_and_its_html_page() {
     let api = api(&definition("petstore-http.json"));
     let list = &api.resources["/pets"].methods[&HttpMethod::Get];
-    assert_eq!(list.request_parameters["method.request.querystring.page"], false);
+    assert!(!list.request_parameters["method.request.querystring.page"]);
     let integration = list.integration.as_ref().expect("an integration");
     assert_eq!(integration.integration_type, IntegrationType::Http);
     assert_eq!(
@@ -159,7 +198,7 @@ fn a_key_and_an_authorizer_together_are_both_kept() {
     assert_eq!(authorizer.authorizer_type, AuthorizerType::Token);
     assert_eq!(authorizer.identity_source.as_deref(), Some("method.request.header.Authorization"));
     let proxy = &api.resources["/{proxy+}"].methods[&HttpMethod::Options];
-    assert_eq!(proxy.request_parameters["method.request.path.proxy"], true);
+    assert!(proxy.request_parameters["method.request.path.proxy"]);
     assert_eq!(api.gateway_responses[&GatewayResponseType::ExpiredToken].status_code, Some(403));
 }
 
@@ -169,10 +208,8 @@ fn the_private_api_goes_through_its_vpc_link() {
     assert_eq!(api.base_path.as_deref(), Some("/Prod"));
     let method = &api.resources["/locations/{locationID}"].methods[&HttpMethod::Delete];
     let integration = method.integration.as_ref().expect("an integration");
-    let link = Connection::VpcLink {
-        id: "LocationsServiceVPCLink".to_owned(),
-        integration_target: None,
-    };
+    let link =
+        Connection::VpcLink { id: "LocationsServiceVPCLink".to_owned(), integration_target: None };
     assert_eq!(integration.connection, link);
     let uri = "http://LocationsServiceLoadBalancer.DNSName/locations/{locationID}";
     assert_eq!(integration.uri.as_deref(), Some(uri));

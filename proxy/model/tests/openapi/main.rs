@@ -33,7 +33,8 @@ fn definitions() -> Vec<(String, String)> {
 /// Those of them that are OpenAPI documents.
 fn openapi_definitions() -> Vec<(String, String)> {
     let is_template = |text: &str| {
-        text.lines().any(|line| line.starts_with("Resources:") || line.starts_with(" \"Resources\""))
+        text.lines()
+            .any(|line| line.starts_with("Resources:") || line.starts_with(" \"Resources\""))
     };
     definitions().into_iter().filter(|(_, text)| !is_template(text)).collect()
 }

@@ -92,7 +92,11 @@ fn a_thousand_methods_import_in_well_under_a_tenth_of_a_second() {
     let mut yaml = String::new();
     to_yaml(&value, 0, &mut yaml);
     let (json_time, yaml_time) = (best(&json), best(&yaml));
-    println!("JSON, {} KB: {json_time:?}; YAML, {} KB: {yaml_time:?}", json.len() / 1000, yaml.len() / 1000);
+    println!(
+        "JSON, {} KB: {json_time:?}; YAML, {} KB: {yaml_time:?}",
+        json.len() / 1000,
+        yaml.len() / 1000
+    );
     // Without optimisation the figures say nothing; the bounds then only catch what is quadratic.
     let slack = if cfg!(debug_assertions) { 20 } else { 1 };
     assert!(json_time < slack * Duration::from_millis(60), "JSON took {json_time:?}");

@@ -32,6 +32,11 @@ fn connection(budget: u32) -> (FrameBudget<DuplexStream>, FrameBudgetHandle, Dup
     (server, handle, client)
 }
 
+/// Whether a read failed because the budget is used up.
+fn is_frame_budget_exhausted(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<FrameBudgetExhausted>())
+}
+
 /// How many of `count` equal frames pass with a budget of ten, after the preface.
 async fn passing(frame: &[u8], count: usize) -> usize {
     let (mut server, handle, mut client) = connection(10);
@@ -66,7 +71,11 @@ async fn frames_without_progress_use_up_the_budget() {
         (DATA, PADDED, &[255]),
     ];
     for (kind, flags, payload) in cases {
-        assert_eq!(passing(&frame(kind, flags, 1, payload), 20).await, 10, "type {kind}, payload {payload:?}");
+        assert_eq!(
+            passing(&frame(kind, flags, 1, payload), 20).await,
+            10,
+            "type {kind}, payload {payload:?}"
+        );
     }
 }
 
@@ -135,7 +144,9 @@ async fn window_updates_are_paid_for_by_our_data() {
 #[tokio::test]
 async fn an_exhausted_budget_says_goaway_with_enhance_your_calm() {
     let (mut server, handle, mut client) = connection(10);
-    let flood = [PREFACE, &frame(HEADERS, END_STREAM, 7, b"x"), &frame(PING, 0, 0, &[0; 8]).repeat(10)].concat();
+    let flood =
+        [PREFACE, &frame(HEADERS, END_STREAM, 7, b"x"), &frame(PING, 0, 0, &[0; 8]).repeat(10)]
+            .concat();
     client.write_all(&flood).await.expect("room in the pipe");
     let mut passed = vec![0; flood.len()];
     let error = server.read(&mut passed).await.expect_err("a flood");
@@ -153,7 +164,10 @@ async fn goaway_never_lands_in_the_middle_of_a_frame() {
     let (mut server, _, mut client) = connection(1);
     let half = &frame(DATA, 0, 1, &[1; 100])[..50];
     server.write_all(half).await.expect("room in the pipe");
-    client.write_all(&[PREFACE, &frame(PING, 0, 0, &[0; 8]).repeat(2)].concat()).await.expect("room in the pipe");
+    client
+        .write_all(&[PREFACE, &frame(PING, 0, 0, &[0; 8]).repeat(2)].concat())
+        .await
+        .expect("room in the pipe");
     assert!(server.read(&mut [0; 1024]).await.is_err());
     drop(server);
     let mut written = Vec::new();
@@ -167,10 +181,55 @@ async fn vectored_writes_are_read_like_others() {
     server.account.frames = 0;
     let answer = frame(HEADERS, END_STREAM, 1, b"abc");
     let (a, b) = answer.split_at(4);
-    let written = server.write_vectored(&[IoSlice::new(a), IoSlice::new(&[]), IoSlice::new(b)]).await;
+    let written =
+        server.write_vectored(&[IoSlice::new(a), IoSlice::new(&[]), IoSlice::new(b)]).await;
     assert_eq!(written.expect("room in the pipe"), answer.len());
     assert_eq!(server.account.frames, 10);
     assert!(server.outgoing.is_between_frames());
+}
+
+/// Sends `requests` through h2's own client and server with a budget of `budget`, and says how many
+/// were answered in full.
+async fn answered_by_h2(requests: usize, budget: u32) -> usize {
+    let (server, client) = duplex(64 * 1024);
+    let (server, _) = FrameBudget::new(server, budget);
+    let serve = async move {
+        let mut connection = h2::server::handshake(server).await.expect("a handshake");
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let mut body =
+                respond.send_response(http::Response::new(()), false).expect("an open stream");
+            body.send_data(vec![b'x'; 50_000].into(), true).expect("an open stream");
+        }
+    };
+    let request = async move {
+        let (sender, connection) = h2::client::handshake(client).await.expect("a handshake");
+        let driver = tokio::spawn(connection);
+        let mut answered = 0;
+        for _ in 0..requests {
+            let Ok(mut sender) = sender.clone().ready().await else { break };
+            let (response, _) =
+                sender.send_request(http::Request::new(()), true).expect("a ready connection");
+            let Ok(response) = response.await else { break };
+            let mut body = response.into_body();
+            while let Some(Ok(data)) = body.data().await {
+                body.flow_control().release_capacity(data.len()).expect("data that came");
+            }
+            answered += 1;
+        }
+        driver.abort();
+        answered
+    };
+    let server = tokio::spawn(serve);
+    let answered = request.await;
+    server.abort();
+    answered
+}
+
+#[tokio::test]
+async fn an_honest_client_is_not_limited() {
+    assert_eq!(answered_by_h2(500, 20).await, 500);
+    // The budget is what makes this pass: with none, not even the client's SETTINGS do.
+    assert_eq!(answered_by_h2(500, 0).await, 0);
 }
 
 #[test]
@@ -192,7 +251,10 @@ fn a_minute_refills_the_account_steadily_and_never_beyond_its_cap() {
     for _ in 0..60 {
         account.charge(start + Duration::from_secs(3600)).expect("a full account");
     }
-    assert!(account.charge(start + Duration::from_secs(3600)).is_err(), "an hour isn't sixty budgets");
+    assert!(
+        account.charge(start + Duration::from_secs(3600)).is_err(),
+        "an hour isn't sixty budgets"
+    );
 }
 
 #[test]

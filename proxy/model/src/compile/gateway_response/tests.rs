@@ -27,9 +27,19 @@ impl GatewayResponseValues for Values {
     }
 }
 
-fn custom(status: Option<u16>, headers: &[(&str, &str)], templates: &[(&str, &str)]) -> GatewayResponse {
-    let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    GatewayResponse { status_code: status, response_parameters: owned(headers), response_templates: owned(templates) }
+fn custom(
+    status: Option<u16>,
+    headers: &[(&str, &str)],
+    templates: &[(&str, &str)],
+) -> GatewayResponse {
+    let owned = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    GatewayResponse {
+        status_code: status,
+        response_parameters: owned(headers),
+        response_templates: owned(templates),
+    }
 }
 
 fn compile(declared: &[(T, GatewayResponse)]) -> GatewayResponses {
@@ -38,12 +48,24 @@ fn compile(declared: &[(T, GatewayResponse)]) -> GatewayResponses {
 }
 
 /// `status content-type [header=value…] body`.
-fn render(responses: &GatewayResponses, response_type: T, status: Option<u16>, accept: Option<&str>) -> String {
+fn render(
+    responses: &GatewayResponses,
+    response_type: T,
+    status: Option<u16>,
+    accept: Option<&str>,
+) -> String {
     let values = Values { message: responses.built_in(response_type).message };
     let mut body = b"left over".to_vec();
-    let rendered = responses.render(response_type, status, accept.map(str::as_bytes), &values, &mut body);
-    let headers: String = rendered.headers.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-    format!("{} {} {headers}{}", rendered.status, rendered.content_type, String::from_utf8_lossy(&body))
+    let rendered =
+        responses.render(response_type, status, accept.map(str::as_bytes), &values, &mut body);
+    let headers: String =
+        rendered.headers.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    format!(
+        "{} {} {headers}{}",
+        rendered.status,
+        rendered.content_type,
+        String::from_utf8_lossy(&body)
+    )
 }
 
 #[test]
@@ -51,27 +73,71 @@ fn each_type_has_its_built_in_answer() {
     let responses = compile(&[]);
     for (response_type, status, error_type, body) in [
         (T::AccessDenied, 403, "AccessDeniedException", r#"{"Message":null}"#),
-        (T::ApiConfigurationError, 500, "InternalServerErrorException", r#"{"message":"Internal server error"}"#),
-        (T::AuthorizerConfigurationError, 500, "AuthorizerConfigurationException", r#"{"message":null}"#),
+        (
+            T::ApiConfigurationError,
+            500,
+            "InternalServerErrorException",
+            r#"{"message":"Internal server error"}"#,
+        ),
+        (
+            T::AuthorizerConfigurationError,
+            500,
+            "AuthorizerConfigurationException",
+            r#"{"message":null}"#,
+        ),
         (T::AuthorizerFailure, 500, "AuthorizerFailureException", r#"{"message":null}"#),
         (T::BadRequestBody, 400, "BadRequestException", r#"{"message":"Invalid request body"}"#),
         (T::BadRequestParameters, 400, "BadRequestException", r#"{"message":null}"#),
         (T::Default4xx, 400, "BadRequestException", r#"{"message":null}"#),
-        (T::Default5xx, 500, "InternalServerErrorException", r#"{"message":"Internal server error"}"#),
-        (T::ExpiredToken, 403, "ExpiredTokenException", r#"{"message":"The security token included in the request is expired"}"#),
-        (T::IntegrationFailure, 500, "InternalServerErrorException", r#"{"message":"Internal server error"}"#),
-        (T::IntegrationTimeout, 504, "InternalServerErrorException", r#"{"message":"Endpoint request timed out"}"#),
+        (
+            T::Default5xx,
+            500,
+            "InternalServerErrorException",
+            r#"{"message":"Internal server error"}"#,
+        ),
+        (
+            T::ExpiredToken,
+            403,
+            "ExpiredTokenException",
+            r#"{"message":"The security token included in the request is expired"}"#,
+        ),
+        (
+            T::IntegrationFailure,
+            500,
+            "InternalServerErrorException",
+            r#"{"message":"Internal server error"}"#,
+        ),
+        (
+            T::IntegrationTimeout,
+            504,
+            "InternalServerErrorException",
+            r#"{"message":"Endpoint request timed out"}"#,
+        ),
         (T::InvalidApiKey, 403, "ForbiddenException", r#"{"message":"Forbidden"}"#),
         (T::InvalidSignature, 403, "InvalidSignatureException", r#"{"message":null}"#),
-        (T::MissingAuthenticationToken, 403, "MissingAuthenticationTokenException", r#"{"message":"Missing Authentication Token"}"#),
+        (
+            T::MissingAuthenticationToken,
+            403,
+            "MissingAuthenticationTokenException",
+            r#"{"message":"Missing Authentication Token"}"#,
+        ),
         (T::QuotaExceeded, 429, "LimitExceededException", r#"{"message":"Limit Exceeded"}"#),
         (T::ResourceNotFound, 404, "ResourceNotFoundException", r#"{"message":null}"#),
         (T::Throttled, 429, "TooManyRequestsException", r#"{"message":"Too Many Requests"}"#),
         (T::Unauthorized, 401, "UnauthorizedException", r#"{"message":"Unauthorized"}"#),
-        (T::UnsupportedMediaType, 415, "BadRequestException", r#"{"message":"Unsupported Media Type"}"#),
+        (
+            T::UnsupportedMediaType,
+            415,
+            "BadRequestException",
+            r#"{"message":"Unsupported Media Type"}"#,
+        ),
         (T::WafFiltered, 403, "ForbiddenException", r#"{"message":"Forbidden"}"#),
     ] {
-        assert_eq!(responses.built_in(response_type).error_type, Some(error_type), "{response_type:?}");
+        assert_eq!(
+            responses.built_in(response_type).error_type,
+            Some(error_type),
+            "{response_type:?}"
+        );
         let rendered = render(&responses, response_type, None, None);
         assert_eq!(rendered, format!("{status} application/json {body}"), "{response_type:?}");
     }
@@ -79,7 +145,8 @@ fn each_type_has_its_built_in_answer() {
 
 #[test]
 fn a_request_that_is_too_large_is_answered_in_plain_text_whatever_is_customised() {
-    let cors = custom(Some(400), &[("gatewayresponse.header.A", "'*'")], &[("application/json", "{}")]);
+    let cors =
+        custom(Some(400), &[("gatewayresponse.header.A", "'*'")], &[("application/json", "{}")]);
     let responses = compile(&[(T::RequestTooLarge, cors.clone()), (T::Default4xx, cors)]);
     assert_eq!(responses.built_in(T::RequestTooLarge).error_type, None);
     assert_eq!(
@@ -109,13 +176,19 @@ fn a_default_type_without_a_status_keeps_the_status_of_each_type() {
     let responses = compile(&[(T::Default4xx, custom(None, &[], &[("application/json", "no")]))]);
     assert_eq!(render(&responses, T::Throttled, None, None), "429 application/json no");
     assert_eq!(render(&responses, T::Default4xx, Some(414), None), "414 application/json no");
-    assert_eq!(render(&responses, T::Default5xx, Some(502), None), r#"502 application/json {"message":"Internal server error"}"#);
+    assert_eq!(
+        render(&responses, T::Default5xx, Some(502), None),
+        r#"502 application/json {"message":"Internal server error"}"#
+    );
 }
 
 #[test]
 fn integration_failure_is_500_until_it_is_customised() {
     let default = compile(&[(T::Default5xx, custom(None, &[], &[]))]);
-    assert_eq!(render(&default, T::IntegrationFailure, None, None), r#"500 application/json {"message":"Internal server error"}"#);
+    assert_eq!(
+        render(&default, T::IntegrationFailure, None, None),
+        r#"500 application/json {"message":"Internal server error"}"#
+    );
     let own = compile(&[(T::IntegrationFailure, custom(None, &[], &[]))]);
     assert_eq!(
         render(&own, T::IntegrationFailure, None, None),
@@ -133,20 +206,39 @@ fn templates_substitute_variables_as_text_and_nothing_else() {
         ("$context.stage.", "prod."),
         ("[$context.none]", "[]"),
         ("$stageVariables.color-$stageVariables.none!", "blue-!"),
-        ("$method.request.header.X-Id $method.request.path.id $method.request.querystring.none.", "h 7 ."),
-        ("$5 $context $method.request.cookie.a ${context.stage} #set($x = 1)", "$5 $context $method.request.cookie.a ${context.stage} #set($x = 1)"),
+        (
+            "$method.request.header.X-Id $method.request.path.id $method.request.querystring.none.",
+            "h 7 .",
+        ),
+        (
+            "$5 $context $method.request.cookie.a ${context.stage} #set($x = 1)",
+            "$5 $context $method.request.cookie.a ${context.stage} #set($x = 1)",
+        ),
         ("é$context.stage$", "éprod$"),
     ] {
-        let responses = compile(&[(T::InvalidApiKey, custom(None, &[], &[("application/json", template)]))]);
-        assert_eq!(render(&responses, T::InvalidApiKey, None, None), format!("403 application/json {expected}"));
+        let responses =
+            compile(&[(T::InvalidApiKey, custom(None, &[], &[("application/json", template)]))]);
+        assert_eq!(
+            render(&responses, T::InvalidApiKey, None, None),
+            format!("403 application/json {expected}")
+        );
     }
 }
 
 #[test]
 fn the_template_of_the_accepted_media_type_is_chosen() {
-    let responses = compile(&[(T::InvalidApiKey, custom(None, &[], &[("text/XML", "<e/>"), ("application/json", "{}")]))]);
-    assert_eq!(render(&responses, T::InvalidApiKey, None, Some("Text/xml;q=1")), "403 text/xml <e/>");
-    assert_eq!(render(&responses, T::InvalidApiKey, None, Some("image/png")), "403 application/json {}");
+    let responses = compile(&[(
+        T::InvalidApiKey,
+        custom(None, &[], &[("text/XML", "<e/>"), ("application/json", "{}")]),
+    )]);
+    assert_eq!(
+        render(&responses, T::InvalidApiKey, None, Some("Text/xml;q=1")),
+        "403 text/xml <e/>"
+    );
+    assert_eq!(
+        render(&responses, T::InvalidApiKey, None, Some("image/png")),
+        "403 application/json {}"
+    );
 }
 
 #[test]
@@ -183,8 +275,10 @@ fn expressions_aws_does_not_know_are_refused() {
         ("gatewayresponse.header.a b", "'x'"),
         ("method.response.header.A", "'x'"),
     ] {
-        let declared = BTreeMap::from([(T::Throttled, custom(None, &[(destination, expression)], &[]))]);
-        let (response_type, message) = GatewayResponses::compile(&declared, &BTreeMap::new()).expect_err(expression);
+        let declared =
+            BTreeMap::from([(T::Throttled, custom(None, &[(destination, expression)], &[]))]);
+        let (response_type, message) =
+            GatewayResponses::compile(&declared, &BTreeMap::new()).expect_err(expression);
         assert_eq!(response_type, T::Throttled);
         assert!(message.starts_with("Invalid mapping expression specified: "), "{message}");
     }

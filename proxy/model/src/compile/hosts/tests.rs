@@ -6,7 +6,8 @@ use super::*;
 fn domain(name: &str, mappings: &[&str]) -> CustomDomain {
     let mapping = |text: &&str| {
         let (base_path, target) = text.split_once(" = ").expect("base path = target");
-        let (api_id, stage) = target.split_once('/').map_or((target, None), |(api, stage)| (api, Some(stage)));
+        let (api_id, stage) =
+            target.split_once('/').map_or((target, None), |(api, stage)| (api, Some(stage)));
         BasePathMapping {
             base_path: (base_path != "(none)").then(|| base_path.to_owned()),
             api_id: api_id.to_owned(),
@@ -33,7 +34,9 @@ fn check(hosts: &Hosts<&'static str>, cases: &[(&str, &str)]) {
             None => "-".to_owned(),
             Some(located) => {
                 let base_path = match located.addressing {
-                    Addressing::CustomDomain { base_path: Some(base_path), .. } => format!(" [{base_path}]"),
+                    Addressing::CustomDomain { base_path: Some(base_path), .. } => {
+                        format!(" [{base_path}]")
+                    }
                     _ => String::new(),
                 };
                 format!("{} {}{base_path}", located.stage, located.path)
@@ -59,7 +62,10 @@ fn a_default_host_has_the_stage_in_the_path() {
         ],
     );
     let located = hosts.locate_api("aaa", "/prod/pets").expect("located");
-    assert_eq!((*located.stage, located.path, located.addressing), ("aaa/prod", "/pets", Addressing::DefaultEndpoint));
+    assert_eq!(
+        (*located.stage, located.path, located.addressing),
+        ("aaa/prod", "/pets", Addressing::DefaultEndpoint)
+    );
     assert_eq!(hosts.locate_api("zzz", "/prod/pets"), None);
 }
 
@@ -84,13 +90,26 @@ fn single_level_mappings_compare_whole_segments() {
 
 #[test]
 fn a_domain_without_a_catch_all_forbids_other_paths() {
-    let hosts = builder().domain(domain("api.example.com", &["orders = aaa/prod"])).fallback("bbb", "v1").build().expect("builds");
-    check(&hosts, &[("api.example.com /other", "-"), ("other.example.com /other", "bbb/v1 /other")]);
+    let hosts = builder()
+        .domain(domain("api.example.com", &["orders = aaa/prod"]))
+        .fallback("bbb", "v1")
+        .build()
+        .expect("builds");
+    check(
+        &hosts,
+        &[("api.example.com /other", "-"), ("other.example.com /other", "bbb/v1 /other")],
+    );
 }
 
 #[test]
 fn one_multi_level_mapping_makes_its_domain_match_string_prefixes() {
-    let mappings = ["orders = aaa/prod", "orders/v2 = aaa/dev", "orders/v2/items = bbb/v1", "p = aaa", "(none) = bbb/v1"];
+    let mappings = [
+        "orders = aaa/prod",
+        "orders/v2 = aaa/dev",
+        "orders/v2/items = bbb/v1",
+        "p = aaa",
+        "(none) = bbb/v1",
+    ];
     let hosts = builder().domain(domain("api.example.com", &mappings)).build().expect("builds");
     check(
         &hosts,
@@ -128,7 +147,10 @@ fn the_exact_domain_then_the_longest_wildcard_wins() {
         ],
     );
     let located = hosts.locate(Some("www.example.com"), "/x").expect("located");
-    assert_eq!(located.addressing, Addressing::CustomDomain { name: "*.example.com", base_path: None });
+    assert_eq!(
+        located.addressing,
+        Addressing::CustomDomain { name: "*.example.com", base_path: None }
+    );
 }
 
 #[test]
@@ -146,12 +168,18 @@ fn development_paths_are_served_on_hosts_that_match_nothing_else() {
             ("- /_aws/execute-api/aaa/dev", "aaa/dev /"),
             ("127.0.0.1 /_aws/execute-api/aaa/none", "-"),
             ("127.0.0.1 /_aws/execute-api/zzz/prod", "-"),
-            ("api.example.com /_aws/execute-api/aaa/prod/pets", "bbb/v1 /_aws/execute-api/aaa/prod/pets"),
+            (
+                "api.example.com /_aws/execute-api/aaa/prod/pets",
+                "bbb/v1 /_aws/execute-api/aaa/prod/pets",
+            ),
             ("- /pets", "bbb/v1 /pets"),
         ],
     );
     let off = builder().fallback("bbb", "v1").build().expect("builds");
-    check(&off, &[("127.0.0.1 /_aws/execute-api/aaa/prod/pets", "bbb/v1 /_aws/execute-api/aaa/prod/pets")]);
+    check(
+        &off,
+        &[("127.0.0.1 /_aws/execute-api/aaa/prod/pets", "bbb/v1 /_aws/execute-api/aaa/prod/pets")],
+    );
 }
 
 #[test]
@@ -161,7 +189,8 @@ fn nothing_matches_without_a_fallback() {
 
 #[test]
 fn addresses_that_contradict_each_other_are_refused() {
-    let message = |builder: HostsBuilder<&'static str>| builder.build().expect_err("refused").to_string();
+    let message =
+        |builder: HostsBuilder<&'static str>| builder.build().expect_err("refused").to_string();
     assert_eq!(
         message(builder().domain(domain("d", &["a = zzz/prod"]))),
         "domain d, base path mapping a: API zzz, stage prod, is not served by this gateway"
@@ -170,7 +199,10 @@ fn addresses_that_contradict_each_other_are_refused() {
         message(builder().domain(domain("d", &["a = aaa/none"]))),
         "domain d, base path mapping a: API aaa, stage none, is not served by this gateway"
     );
-    assert_eq!(message(builder().fallback("aaa", "none")), "fallback: API aaa, stage none, is not served by this gateway");
+    assert_eq!(
+        message(builder().fallback("aaa", "none")),
+        "fallback: API aaa, stage none, is not served by this gateway"
+    );
     assert_eq!(
         message(builder().domain(domain("d", &["a = aaa", "a = bbb"]))),
         "domain d, base path mapping a is configured twice"
@@ -183,7 +215,10 @@ fn addresses_that_contradict_each_other_are_refused() {
         message(builder().domain(domain("d", &[])).domain(domain("D", &[]))),
         "domain d is configured twice"
     );
-    assert_eq!(message(builder().stage("aaa", "prod", "again")), "API aaa, stage prod is configured twice");
+    assert_eq!(
+        message(builder().stage("aaa", "prod", "again")),
+        "API aaa, stage prod is configured twice"
+    );
     assert_eq!(
         message(builder().default_endpoint("aaa.execute-api.us-east-1.localhost", "bbb")),
         "host aaa.execute-api.us-east-1.localhost is configured twice"
@@ -193,9 +228,21 @@ fn addresses_that_contradict_each_other_are_refused() {
 #[test]
 fn the_longest_prefix_is_found_among_neighbours_in_order() {
     let texts = ["a", "a/b", "a/b/c", "a/bb", "a/c", "b", "b/z"];
-    let prefixes = linked(texts.iter().zip(0..).map(|(text, mapping)| Prefix { text: (*text).into(), mapping, shorter: None }).collect());
-    for path in ["a", "a/b/d", "a/b/c/d", "a/bz", "a/bc", "a/d", "ab", "b/y", "c", "", "a/b!", "a/bb/c"] {
-        let naive = texts.iter().filter(|text| path.starts_with(**text)).max_by_key(|text| text.len()).copied();
+    let prefixes = linked(
+        texts
+            .iter()
+            .zip(0..)
+            .map(|(text, mapping)| Prefix { text: (*text).into(), mapping, shorter: None })
+            .collect(),
+    );
+    for path in
+        ["a", "a/b/d", "a/b/c/d", "a/bz", "a/bc", "a/d", "ab", "b/y", "c", "", "a/b!", "a/bb/c"]
+    {
+        let naive = texts
+            .iter()
+            .filter(|text| path.starts_with(**text))
+            .max_by_key(|text| text.len())
+            .copied();
         assert_eq!(longest_prefix(&prefixes, path).map(|prefix| &*prefix.text), naive, "{path}");
     }
 }

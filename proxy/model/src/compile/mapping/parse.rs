@@ -36,7 +36,11 @@ pub(crate) fn request_mapping(
     };
     Ok(match rule {
         HeaderRule::Drop => Parsed::Dropped,
-        rule => Parsed::Mapping(RequestMapping { destination, source, reserved: rule == HeaderRule::Reserved }),
+        rule => Parsed::Mapping(RequestMapping {
+            destination,
+            source,
+            reserved: rule == HeaderRule::Reserved,
+        }),
     })
 }
 
@@ -48,7 +52,9 @@ pub(crate) fn response_mapping(
     declared: Option<&BTreeMap<String, bool>>,
     stage_variables: &BTreeMap<String, String>,
 ) -> Result<Parsed<ResponseMapping>, String> {
-    let name = destination.strip_prefix("method.response.header.").ok_or_else(|| invalid_parameter(destination))?;
+    let name = destination
+        .strip_prefix("method.response.header.")
+        .ok_or_else(|| invalid_parameter(destination))?;
     check_name(name)?;
     if !declared.is_some_and(|declared| declared.contains_key(destination)) {
         return Err(invalid_parameter(destination));
@@ -57,7 +63,8 @@ pub(crate) fn response_mapping(
     if name.eq_ignore_ascii_case("transfer-encoding") {
         return Ok(Parsed::Dropped);
     }
-    let remapped = REMAPPED_RESPONSE_HEADERS.iter().any(|remapped| name.eq_ignore_ascii_case(remapped));
+    let remapped =
+        REMAPPED_RESPONSE_HEADERS.iter().any(|remapped| name.eq_ignore_ascii_case(remapped));
     let header = if remapped { format!("x-amzn-Remapped-{name}") } else { name.to_owned() };
     Ok(Parsed::Mapping(ResponseMapping { header: header.into_boxed_str(), source }))
 }
@@ -65,8 +72,19 @@ pub(crate) fn response_mapping(
 /// Headers that mapped values of HTTP integrations only set with `x-amzn-Remapped-` before
 /// their name (`rest-api.md` §9.2).
 const REMAPPED_RESPONSE_HEADERS: [&str; 14] = [
-    "Authorization", "Connection", "Content-Length", "Content-MD5", "Date", "Expect", "Host",
-    "Max-Forwards", "Proxy-Authenticate", "Server", "Trailer", "Upgrade", "User-Agent",
+    "Authorization",
+    "Connection",
+    "Content-Length",
+    "Content-MD5",
+    "Date",
+    "Expect",
+    "Host",
+    "Max-Forwards",
+    "Proxy-Authenticate",
+    "Server",
+    "Trailer",
+    "Upgrade",
+    "User-Agent",
     "WWW-Authenticate",
 ];
 
@@ -80,7 +98,12 @@ enum HeaderRule {
 /// Mapping to a header of an HTTP integration's request (`rest-api.md` §9.1).
 fn request_header_rule(name: &str) -> HeaderRule {
     let among = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
-    if among(&["Content-Length", "Transfer-Encoding", "X-Amzn-Trace-Id", "X-Amzn-Apigateway-Api-Id"]) {
+    if among(&[
+        "Content-Length",
+        "Transfer-Encoding",
+        "X-Amzn-Trace-Id",
+        "X-Amzn-Apigateway-Api-Id",
+    ]) {
         HeaderRule::Reserved
     } else if among(&["Expect", "Proxy-Authenticate", "TE", "Via"]) {
         HeaderRule::Drop
@@ -90,7 +113,8 @@ fn request_header_rule(name: &str) -> HeaderRule {
 }
 
 fn destination(text: &str) -> Result<Destination, String> {
-    let parameter = text.strip_prefix("integration.request.").ok_or_else(|| invalid_parameter(text))?;
+    let parameter =
+        text.strip_prefix("integration.request.").ok_or_else(|| invalid_parameter(text))?;
     let (location, name) = parameter.split_once('.').ok_or_else(|| invalid_parameter(text))?;
     let destination = match location {
         "path" => Destination::Path,
@@ -109,7 +133,8 @@ fn request_source(expression: &str, scope: &Scope<'_>) -> Result<RequestSource, 
     if let Some(name) = expression.strip_prefix("context.") {
         return Ok(RequestSource::Context(name.into()));
     }
-    let parameter = expression.strip_prefix("method.request.").ok_or_else(|| invalid_parameter(expression))?;
+    let parameter =
+        expression.strip_prefix("method.request.").ok_or_else(|| invalid_parameter(expression))?;
     if let Some(path) = body_path(parameter) {
         return Ok(match path {
             BodyPath::Whole => RequestSource::Body,
@@ -117,7 +142,8 @@ fn request_source(expression: &str, scope: &Scope<'_>) -> Result<RequestSource, 
             BodyPath::Unserved => RequestSource::Unserved,
         });
     }
-    let (location, name) = parameter.split_once('.').ok_or_else(|| invalid_parameter(expression))?;
+    let (location, name) =
+        parameter.split_once('.').ok_or_else(|| invalid_parameter(expression))?;
     let source = match location {
         "path" => RequestSource::PathParameter,
         "querystring" => RequestSource::Querystring,
@@ -144,27 +170,37 @@ impl Scope<'_> {
     }
 }
 
-fn response_source(expression: &str, stage_variables: &BTreeMap<String, String>) -> Result<ResponseSource, String> {
+fn response_source(
+    expression: &str,
+    stage_variables: &BTreeMap<String, String>,
+) -> Result<ResponseSource, String> {
     if let Some(constant) = constant(expression, stage_variables) {
         return Ok(ResponseSource::Constant(constant));
     }
     if let Some(name) = expression.strip_prefix("context.") {
         return Ok(ResponseSource::Context(name.into()));
     }
-    let parameter = expression.strip_prefix("integration.response.").ok_or_else(|| invalid_parameter(expression))?;
+    let parameter = expression
+        .strip_prefix("integration.response.")
+        .ok_or_else(|| invalid_parameter(expression))?;
     match (body_path(parameter), parameter.split_once('.')) {
         (Some(BodyPath::Whole), _) => Ok(ResponseSource::Body),
         (Some(BodyPath::Value(path)), _) => Ok(ResponseSource::BodyPath(path)),
         (Some(BodyPath::Unserved), _) => Ok(ResponseSource::Unserved),
         (None, Some(("header", name))) => Ok(ResponseSource::Header(name.into())),
-        (None, Some(("multivalueheader", name))) => Ok(ResponseSource::MultiValueHeader(name.into())),
+        (None, Some(("multivalueheader", name))) => {
+            Ok(ResponseSource::MultiValueHeader(name.into()))
+        }
         _ => Err(invalid_parameter(expression)),
     }
 }
 
 /// `'literal'` and `stageVariables.NAME`. A variable the stage does not have is empty, which
 /// sends nothing.
-pub(crate) fn constant(expression: &str, stage_variables: &BTreeMap<String, String>) -> Option<Box<str>> {
+pub(crate) fn constant(
+    expression: &str,
+    stage_variables: &BTreeMap<String, String>,
+) -> Option<Box<str>> {
     if let Some(name) = expression.strip_prefix("stageVariables.") {
         return Some(stage_variables.get(name).map_or("", String::as_str).into());
     }
@@ -190,7 +226,8 @@ fn body_path(parameter: &str) -> Option<BodyPath> {
 
 /// `^[a-zA-Z0-9._$-]+$`
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'-');
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'-');
     if !name.is_empty() && name.bytes().all(allowed) {
         return Ok(());
     }

@@ -31,7 +31,9 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
 
 /// At a `\`: gives what follows the escape.
 fn escape<'p>(text: &'p str, out: &mut String) -> Result<&'p str, String> {
-    let Some(escaped) = text[1..].chars().next() else { return Err("it ends with a backslash".to_owned()) };
+    let Some(escaped) = text[1..].chars().next() else {
+        return Err("it ends with a backslash".to_owned());
+    };
     let after = &text[1 + escaped.len_utf8()..];
     match escaped {
         'Q' => {

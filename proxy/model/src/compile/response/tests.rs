@@ -3,12 +3,20 @@
 use super::*;
 
 fn response(status: u16) -> CompiledResponse {
-    CompiledResponse { status, parameters: Vec::new(), templates: Vec::new(), content_handling: None }
+    CompiledResponse {
+        status,
+        parameters: Vec::new(),
+        templates: Vec::new(),
+        content_handling: None,
+    }
 }
 
 /// Responses with status 1, 2, … in the order of the patterns.
 fn responses(patterns: &[Option<&str>]) -> (IntegrationResponses, Vec<UnservedPattern>) {
-    let responses = patterns.iter().zip(1..).map(|(pattern, status)| (pattern.map(str::to_owned), response(status)));
+    let responses = patterns
+        .iter()
+        .zip(1..)
+        .map(|(pattern, status)| (pattern.map(str::to_owned), response(status)));
     PatternCompiler::default().responses(responses)
 }
 
@@ -68,12 +76,19 @@ fn the_response_template_follows_accept_then_json_then_order() {
     let with = |media_types: &[&str]| CompiledResponse {
         templates: media_types
             .iter()
-            .map(|media_type| ResponseTemplate { media_type: (*media_type).into(), template: Template::parse("") })
+            .map(|media_type| ResponseTemplate {
+                media_type: (*media_type).into(),
+                template: Template::parse(""),
+            })
             .collect(),
         ..response(200)
     };
     for (media_types, accept, expected) in [
-        (&["text/xml", "application/json"][..], Some("text/xml, application/json"), Some("text/xml")),
+        (
+            &["text/xml", "application/json"][..],
+            Some("text/xml, application/json"),
+            Some("text/xml"),
+        ),
         (&["text/xml", "application/json"], Some("TEXT/XML;q=0.9"), Some("text/xml")),
         (&["text/xml", "application/json"], Some("text/html, text/xml"), Some("application/json")),
         (&["text/xml", "application/json"], None, Some("application/json")),
@@ -82,6 +97,10 @@ fn the_response_template_follows_accept_then_json_then_order() {
     ] {
         let response = with(media_types);
         let selected = response.select_template(accept.map(str::as_bytes));
-        assert_eq!(selected.map(|template| &*template.media_type), expected, "{media_types:?} {accept:?}");
+        assert_eq!(
+            selected.map(|template| &*template.media_type),
+            expected,
+            "{media_types:?} {accept:?}"
+        );
     }
 }

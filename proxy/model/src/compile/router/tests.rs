@@ -11,7 +11,8 @@ fn router(resources: &[(&str, &[HttpMethod])]) -> Router {
 fn try_router(resources: &[(&str, &[HttpMethod])]) -> Result<Router, RouteError> {
     let mut next = 0..;
     Router::build(resources.iter().map(|(path, methods)| {
-        let methods: Vec<_> = methods.iter().map(|method| (*method, next.next().unwrap_or(0))).collect();
+        let methods: Vec<_> =
+            methods.iter().map(|method| (*method, next.next().unwrap_or(0))).collect();
         (*path, methods)
     }))
 }
@@ -25,7 +26,8 @@ fn check(resources: &[(&str, &[HttpMethod])], cases: &[(&str, &str)]) {
         let found = match router.find(method.as_bytes(), path, &mut params) {
             None => "-".to_owned(),
             Some(found) => {
-                let values: Vec<_> = params.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+                let values: Vec<_> =
+                    params.iter().map(|(name, value)| format!(" {name}={value}")).collect();
                 format!("{}{}", resources[found.resource].0, values.concat())
             }
         };
@@ -73,7 +75,10 @@ fn a_path_without_a_usable_method_falls_back_to_less_specific_resources() {
 
 #[test]
 fn any_on_a_static_resource_beats_an_explicit_method_on_a_greedy_sibling() {
-    check(&[("/a", &[Any]), ("/{proxy+}", &[Get])], &[("GET /a", "/a"), ("GET /b", "/{proxy+} proxy=b")]);
+    check(
+        &[("/a", &[Any]), ("/{proxy+}", &[Get])],
+        &[("GET /a", "/a"), ("GET /b", "/{proxy+} proxy=b")],
+    );
 }
 
 #[test]
@@ -155,7 +160,10 @@ fn trailing_slashes_and_leading_duplicates_do_not_count() {
 
 #[test]
 fn a_parameter_does_not_take_an_empty_segment() {
-    check(&[("/a/{x}/b", &[Get]), ("/{x}", &[Get])], &[("GET /a//b", "-"), ("GET /a/1/b", "/a/{x}/b x=1")]);
+    check(
+        &[("/a/{x}/b", &[Get]), ("/{x}", &[Get])],
+        &[("GET /a//b", "-"), ("GET /a/1/b", "/a/{x}/b x=1")],
+    );
 }
 
 #[test]
@@ -188,7 +196,8 @@ fn siblings_are_refused_as_aws_refuses_them() {
             "Cannot create a child of a resource with a greedy path variable: {proxy+}",
         ),
     ] {
-        let error = Router::build(resources.iter().map(|path| (*path, [(Get, 0)]))).expect_err(message);
+        let error =
+            Router::build(resources.iter().map(|path| (*path, [(Get, 0)]))).expect_err(message);
         assert_eq!((error.resource, error.message.as_str()), (1, message));
     }
     assert!(try_router(&[("/x/{a}", &[Get]), ("/x/{proxy+}", &[Get])]).is_ok());
@@ -197,8 +206,10 @@ fn siblings_are_refused_as_aws_refuses_them() {
 #[test]
 fn a_lookup_takes_as_many_steps_with_100_000_routes_as_with_10() {
     let steps = |routes: usize| {
-        let paths: Vec<String> = (0..routes).map(|n| format!("/service-{n}/items/{{id}}")).collect();
-        let router = Router::build(paths.iter().enumerate().map(|(n, path)| (&**path, [(Get, n)]))).expect("routes");
+        let paths: Vec<String> =
+            (0..routes).map(|n| format!("/service-{n}/items/{{id}}")).collect();
+        let router = Router::build(paths.iter().enumerate().map(|(n, path)| (&**path, [(Get, n)])))
+            .expect("routes");
         let mut params = PathParameters::default();
         let (found, hit) = router.find_counting(b"GET", "/service-7/items/42", &mut params);
         assert_eq!(found, Some(Found { method: 7, resource: 7 }));
@@ -215,7 +226,8 @@ fn going_back_visits_a_node_once_however_hostile_the_path() {
     // Each of 8 levels can be `a` or `{p}`, in all combinations.
     let mut paths = vec![String::new()];
     for _ in 0..8 {
-        paths = paths.iter().flat_map(|path| [format!("{path}/a"), format!("{path}/{{p}}")]).collect();
+        paths =
+            paths.iter().flat_map(|path| [format!("{path}/a"), format!("{path}/{{p}}")]).collect();
     }
     let router = Router::build(paths.iter().map(|path| (&**path, [(Get, 0)]))).expect("routes");
     let path = "/a".repeat(5_000);
@@ -229,9 +241,11 @@ fn going_back_visits_a_node_once_however_hostile_the_path() {
 fn resources_that_could_take_too_many_steps_are_refused() {
     let mut paths = vec![String::new()];
     for _ in 0..10 {
-        paths = paths.iter().flat_map(|path| [format!("{path}/a"), format!("{path}/{{p}}")]).collect();
+        paths =
+            paths.iter().flat_map(|path| [format!("{path}/a"), format!("{path}/{{p}}")]).collect();
     }
-    let error = Router::build(paths.iter().map(|path| (&**path, [(Get, 0)]))).expect_err("too many");
+    let error =
+        Router::build(paths.iter().map(|path| (&**path, [(Get, 0)]))).expect_err("too many");
     assert!(error.message.contains("2047 steps, at most 1024"), "{error}");
     let deep = "/a".repeat(MAX_SEGMENTS + 1);
     let error = Router::build([(&*deep, [(Get, 0)])]).expect_err("too deep");

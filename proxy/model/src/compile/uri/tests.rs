@@ -57,7 +57,11 @@ fn integration(uri: &str, more: Vec<RequestMapping>) -> HttpIntegration {
     }
 }
 
-fn target(integration: &HttpIntegration, request: &Request, client_query: &str) -> Result<String, MappingError> {
+fn target(
+    integration: &HttpIntegration,
+    request: &Request,
+    client_query: &str,
+) -> Result<String, MappingError> {
     let mut out = Vec::new();
     integration.render_target(request, client_query.as_bytes(), &mut out)?;
     Ok(String::from_utf8(out).expect("ASCII"))
@@ -77,7 +81,11 @@ fn values_go_into_the_url_encoded_for_their_place() {
         ("http://h/sp ace/é", "/sp%20ace/%C3%A9"),
         ("http://h/a#fragment", "/a"),
     ] {
-        assert_eq!(target(&integration(uri, vec![]), &request, ""), Ok(expected.to_owned()), "{uri}");
+        assert_eq!(
+            target(&integration(uri, vec![]), &request, ""),
+            Ok(expected.to_owned()),
+            "{uri}"
+        );
     }
 }
 
@@ -91,7 +99,10 @@ fn mapped_query_values_follow_the_client_s() {
     ];
     let request = Request { captured: "p", query: "3" };
     let with_query = integration("http://h/p?u=0", more.clone());
-    assert_eq!(target(&with_query, &request, "a=b&a=c"), Ok("/p?u=0&a=b&a=c&m=1%202&m=3&c%24=v".to_owned()));
+    assert_eq!(
+        target(&with_query, &request, "a=b&a=c"),
+        Ok("/p?u=0&a=b&a=c&m=1%202&m=3&c%24=v".to_owned())
+    );
     let without = integration("http://h/p", more);
     assert_eq!(target(&without, &request, ""), Ok("/p?m=1%202&m=3&c%24=v".to_owned()));
     assert_eq!(target(&integration("http://h/p", vec![]), &request, "a"), Ok("/p?a".to_owned()));
@@ -105,7 +116,10 @@ fn a_value_cannot_climb_out_of_its_segment() {
         assert_eq!(outcome, Err(MappingError::UnsafeUriValue), "{query}");
     }
     let request = Request { captured: "p", query: "..a" };
-    assert_eq!(target(&integration("http://h/users/{q}", vec![]), &request, ""), Ok("/users/..a".to_owned()));
+    assert_eq!(
+        target(&integration("http://h/users/{q}", vec![]), &request, ""),
+        Ok("/users/..a".to_owned())
+    );
 }
 
 #[test]
@@ -122,7 +136,11 @@ fn an_authority_with_a_parameter_is_rendered_for_each_request() {
         ("http://{q}/", "host:+80", Err(MappingError::UnsafeUriValue)),
     ] {
         let request = Request { captured: "p", query };
-        assert_eq!(integration(uri, vec![]).render_authority(&request), expected, "{uri} with {query}");
+        assert_eq!(
+            integration(uri, vec![]).render_authority(&request),
+            expected,
+            "{uri} with {query}"
+        );
     }
 }
 
@@ -138,16 +156,34 @@ fn an_endpoint_is_scheme_host_and_port() {
     ] {
         let parsed = ParsedUri::parse(uri).expect(uri);
         let authority = parsed.authority.expect(uri);
-        assert_eq!((parsed.scheme, &*authority.host, authority.port, &*parsed.host_header), (scheme, host, port, header));
+        assert_eq!(
+            (parsed.scheme, &*authority.host, authority.port, &*parsed.host_header),
+            (scheme, host, port, header)
+        );
     }
 }
 
 #[test]
 fn uris_that_are_no_http_endpoints_are_refused() {
     for uri in [
-        "", "example.com", "ftp://h/", "http://", "http:///p", "http://user@h/", "http://h:99999/",
-        "http://h:/", "http://h:0/", "http://h:x/", "http://a b/", "http://h/{", "http://h/}", "http://h/{}", "http://[::1/",
-        "http://[zz]/", "arn:aws:apigateway:us-east-1:sqs:action/Send", "{scheme}://h/",
+        "",
+        "example.com",
+        "ftp://h/",
+        "http://",
+        "http:///p",
+        "http://user@h/",
+        "http://h:99999/",
+        "http://h:/",
+        "http://h:0/",
+        "http://h:x/",
+        "http://a b/",
+        "http://h/{",
+        "http://h/}",
+        "http://h/{}",
+        "http://[::1/",
+        "http://[zz]/",
+        "arn:aws:apigateway:us-east-1:sqs:action/Send",
+        "{scheme}://h/",
     ] {
         assert!(ParsedUri::parse(uri).is_none(), "{uri}");
     }
@@ -168,7 +204,8 @@ fn stage_variables_are_put_in_and_missing_ones_are_empty() {
 
 #[test]
 fn constants_keep_their_slashes_and_unmapped_names_stay() {
-    let mut template = ParsedUri::parse("http://h/{base}/{proxy}/{none}?b={base}").expect("parses").template;
+    let mut template =
+        ParsedUri::parse("http://h/{base}/{proxy}/{none}?b={base}").expect("parses").template;
     template.fix(|name| match name {
         "base" => Fixed::Constant("v 1/api".into()),
         "proxy" => Fixed::Mapped,

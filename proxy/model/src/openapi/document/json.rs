@@ -103,44 +103,33 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<Cow<'a, str>, ImportError> {
         self.at += 1;
-        let start = self.at;
-        loop {
-            // Only ASCII bytes are compared, so slices end on character boundaries.
-            match memchr::memchr2(b'"', b'\\', &self.bytes[self.at..]) {
-                None => return Err(self.error("a string without its closing quote")),
-                Some(length) => self.at += length,
-            }
-            let piece = &self.text[start..self.at];
-            if piece.bytes().any(|byte| byte < 0x20) {
-                return Err(self.error("a line break or control character inside a string"));
-            }
-            if self.take(b'"') {
-                return Ok(Cow::Borrowed(piece));
-            }
-            return self.string_with_escapes(piece).map(Cow::Owned);
+        let start = self.piece()?;
+        if self.take(b'"') {
+            return Ok(Cow::Borrowed(start));
         }
-    }
-
-    /// The rest of a string from its first escape on.
-    fn string_with_escapes(&mut self, start: &str) -> Result<String, ImportError> {
         let mut out = String::with_capacity(start.len() + 64);
         out.push_str(start);
         loop {
-            let from = self.at;
-            match memchr::memchr2(b'"', b'\\', &self.bytes[from..]) {
-                None => return Err(self.error("a string without its closing quote")),
-                Some(length) => self.at += length,
-            }
-            let piece = &self.text[from..self.at];
-            if piece.bytes().any(|byte| byte < 0x20) {
-                return Err(self.error("a line break or control character inside a string"));
-            }
-            out.push_str(piece);
-            if self.take(b'"') {
-                return Ok(out);
-            }
             out.push(self.escape()?);
+            out.push_str(self.piece()?);
+            if self.take(b'"') {
+                return Ok(Cow::Owned(out));
+            }
         }
+    }
+
+    /// The text up to the next quote or escape; both are ASCII, so it ends between characters.
+    fn piece(&mut self) -> Result<&'a str, ImportError> {
+        let start = self.at;
+        match memchr::memchr2(b'"', b'\\', &self.bytes[start..]) {
+            None => return Err(self.error("a string without its closing quote")),
+            Some(length) => self.at += length,
+        }
+        let piece = &self.text[start..self.at];
+        if piece.bytes().any(|byte| byte < 0x20) {
+            return Err(self.error("a line break or control character inside a string"));
+        }
+        Ok(piece)
     }
 
     fn escape(&mut self) -> Result<char, ImportError> {
@@ -188,9 +177,9 @@ impl<'a> Reader<'a> {
         let Some(digits) = digits else {
             return Err(self.error(r"four hexadecimal digits are expected after `\u`"));
         };
-        let code = digits.iter().fold(0, |code, digit| {
-            code << 4 | char::from(*digit).to_digit(16).unwrap_or_default()
-        });
+        let code = digits
+            .iter()
+            .fold(0, |code, digit| code << 4 | char::from(*digit).to_digit(16).unwrap_or_default());
         self.at += 4;
         Ok(code)
     }

@@ -57,11 +57,7 @@ struct Open<'a> {
 
 enum Collection<'a> {
     Seq(Vec<Node<'a>>),
-    Map {
-        map: Map<'a>,
-        key: Option<Key<'a>>,
-        merges: Vec<Node<'a>>,
-    },
+    Map { map: Map<'a>, key: Option<Key<'a>>, merges: Vec<Node<'a>> },
 }
 
 struct Key<'a> {
@@ -307,9 +303,7 @@ fn resolve(text: Cow<'_, str>) -> Kind<'_> {
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     match unsigned.as_bytes() {
-        [b'0', b'x', digits @ ..] => {
-            !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit)
-        }
+        [b'0', b'x', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit),
         [b'0', b'o', digits @ ..] => {
             !digits.is_empty() && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
         }

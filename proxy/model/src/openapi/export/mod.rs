@@ -69,13 +69,14 @@ fn base_path(api: &Api, format: ExportFormat, root: &mut Object) {
 }
 
 fn paths(api: &Api, format: ExportFormat, schemes: &security::Schemes) -> Value {
-    // Import makes the resources above a path by itself.
-    let made: HashSet<&str> = api
-        .resources
-        .keys()
-        .filter_map(|path| Some(path.rsplit_once('/')?.0))
-        .chain(["/"])
-        .collect();
+    // Import makes the resources above a path by itself, those of a REST API.
+    let made: HashSet<&str> = match api.protocol {
+        Protocol::Rest => {
+            let parents = api.resources.keys().filter_map(|path| Some(path.rsplit_once('/')?.0));
+            parents.chain(["/"]).collect()
+        }
+        Protocol::Http => HashSet::new(),
+    };
     let mut paths = Object::new();
     for (path, resource) in &api.resources {
         if resource.methods.is_empty() && made.contains(path.as_str()) {

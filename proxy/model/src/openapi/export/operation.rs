@@ -6,11 +6,7 @@ use super::security::Schemes;
 use super::{ExportFormat, Object, integration, model_pointer, put, put_list, put_object};
 use crate::api::{Method, MethodResponse};
 
-pub(super) fn write(
-    format: ExportFormat,
-    schemes: &Schemes,
-    method: &Method,
-) -> Object {
+pub(super) fn write(format: ExportFormat, schemes: &Schemes, method: &Method) -> Object {
     let mut operation = Object::new();
     put(&mut operation, "operationId", method.operation_name.as_ref());
     if format == ExportFormat::Swagger20 {

@@ -75,9 +75,10 @@ fn scheme(authorizer: &Authorizer, format: ExportFormat) -> Value {
     let is_jwt = authorizer.authorizer_type == AuthorizerType::Jwt;
     let mut scheme = match (&authorizer.header_name, format) {
         (Some(header), _) => api_key_scheme(header),
-        (None, ExportFormat::Oas30) if is_jwt => {
-            Object::from_iter([("type".to_owned(), json!("oauth2")), ("flows".to_owned(), json!({}))])
-        }
+        (None, ExportFormat::Oas30) if is_jwt => Object::from_iter([
+            ("type".to_owned(), json!("oauth2")),
+            ("flows".to_owned(), json!({})),
+        ]),
         (None, _) => api_key_scheme(NO_HEADER),
     };
     put(&mut scheme, AUTHTYPE, authorizer.auth_type.as_ref());

@@ -11,7 +11,10 @@ use super::{Fate, Place, Resolver};
 
 /// What a function gives.
 enum Outcome<'a> {
-    Text { text: String, unresolved: bool },
+    Text {
+        text: String,
+        unresolved: bool,
+    },
     Value(Node<'a>),
     NoValue,
     /// The arguments are not what the function takes.
@@ -72,7 +75,8 @@ impl Resolver<'_> {
             return Ok(Outcome::NoValue);
         }
         let construct = format!("Ref {name}");
-        let (value, unresolved) = self.value_or_placeholder(name, place, "", argument.line, construct);
+        let (value, unresolved) =
+            self.value_or_placeholder(name, place, "", argument.line, construct);
         let mut text = String::new();
         self.append(&mut text, &value, argument.line)?;
         Ok(Outcome::Text { text, unresolved })
@@ -91,7 +95,10 @@ impl Resolver<'_> {
                 [Node { kind: Kind::String(template), .. }, names]
                     if matches!(names.kind, Kind::Map(_)) =>
                 {
-                    (std::mem::take(template), std::mem::replace(names, Node::new(Kind::Null, line)))
+                    (
+                        std::mem::take(template),
+                        std::mem::replace(names, Node::new(Kind::Null, line)),
+                    )
                 }
                 _ => return Ok(Outcome::Malformed(argument)),
             },
@@ -171,7 +178,8 @@ impl Resolver<'_> {
             Kind::Seq(parts) => parts.as_slice(),
             _ => &[],
         };
-        let [Node { kind: Kind::String(delimiter), .. }, Node { kind: Kind::Seq(items), .. }] = parts
+        let [Node { kind: Kind::String(delimiter), .. }, Node { kind: Kind::Seq(items), .. }] =
+            parts
         else {
             return Ok(Outcome::Malformed(argument));
         };

@@ -1,0 +1,201 @@
+//! A running gateway.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Http1, Http2, Process, Request, Response, TlsOptions, binary, eventually, get};
+
+/// `tollgate dev` with one or more definitions.
+pub struct Dev {
+    definitions: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+/// A gateway, its folder and its addresses.
+pub struct Gateway {
+    pub process: Process,
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub management: SocketAddr,
+    /// Of the first definition.
+    pub api_id: String,
+    /// What `--output json` said of each API.
+    pub announced: Vec<Value>,
+    pub(crate) folder: TempDir,
+}
+
+impl Dev {
+    pub fn new(definition: impl Into<String>) -> Self {
+        Self { definitions: vec![("api.yaml".into(), definition.into())], arguments: Vec::new() }
+    }
+
+    /// One more definition.
+    pub fn and(mut self, definition: impl Into<String>) -> Self {
+        self.definitions.push((format!("api{}.yaml", self.definitions.len()), definition.into()));
+        self
+    }
+
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn start(self) -> Gateway {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = Command::new(binary());
+        command.arg("dev").current_dir(folder.path());
+        for (name, text) in &self.definitions {
+            std::fs::write(folder.path().join(name), text).expect("the folder is writable");
+            command.arg(name);
+        }
+        for option in ["--http", "--https", "--management"] {
+            command.args([option, "127.0.0.1:0"]);
+        }
+        command.args(["--output", "json", "--workers", "2"]);
+        if !self.arguments.iter().any(|argument| argument.starts_with("--access-log")) {
+            command.args(["--access-log", "access.log"]);
+        }
+        let mut process = Process::start(command.args(&self.arguments));
+
+        let api = |number: usize| {
+            move |line: &str| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                line["invoke_urls"].is_array().then_some((number, line))
+            }
+        };
+        let count = self.definitions.len();
+        // Lines come in the order of the definitions, all in one write.
+        let first = process.stdout_line("where it serves", api(0)).1;
+        let stdout = eventually("all APIs are announced", || {
+            let lines: Vec<Value> =
+                process.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.len() >= count).then_some(lines)
+        });
+        let management = process.stderr_line("its management address", |line| {
+            line.strip_prefix("management: http://")?.parse().ok()
+        });
+        let port = |scheme: &str| {
+            let url = urls(&first).into_iter().find(|url| url.starts_with(scheme) && url.contains("execute-api.us-east-1."));
+            let url = url.unwrap_or_else(|| panic!("no {scheme} URL in {first}"));
+            let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next());
+            SocketAddr::from(([127, 0, 0, 1], port.and_then(|port| port.parse().ok()).expect("a URL has a port")))
+        };
+        Gateway {
+            http: port("http://"),
+            https: port("https://"),
+            management,
+            api_id: first["api_id"].as_str().expect("an API has an id").to_owned(),
+            announced: stdout,
+            process,
+            folder,
+        }
+    }
+}
+
+fn urls(announced: &Value) -> Vec<String> {
+    let urls = announced["invoke_urls"].as_array().expect("invoke_urls is a list");
+    urls.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+impl Gateway {
+    /// A `tollgate dev` with one definition.
+    pub fn dev(definition: impl Into<String>) -> Self {
+        Dev::new(definition).start()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a new version of a file in the place of the old one, as deployments do.
+    pub fn replace_file(&self, name: &str, text: impl AsRef<[u8]>) {
+        let new = self.path(&format!("{name}.new"));
+        std::fs::write(&new, text).expect("the folder is writable");
+        std::fs::rename(new, self.path(name)).expect("the folder is writable");
+    }
+
+    /// The default host of the first API.
+    pub fn default_host(&self) -> String {
+        format!("{}.execute-api.us-east-1.localhost", self.api_id)
+    }
+
+    /// A new connection without TLS.
+    pub fn connect(&self) -> Http1 {
+        Http1::connect(self.http)
+    }
+
+    /// A new TLS connection that speaks HTTP/1.1, to `localhost`, trusting anyone.
+    pub fn connect_tls(&self) -> Http1 {
+        Http1::connect_tls(self.https, &TlsOptions::new())
+    }
+
+    /// A new TLS connection that speaks HTTP/2.
+    pub fn connect_http2(&self) -> Http2 {
+        Http2::connect(self.https)
+    }
+
+    /// Sends a request on a new connection without TLS.
+    pub fn call(&self, request: Request) -> Response {
+        self.connect().call(request)
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        self.call(get(path))
+    }
+
+    /// Sends bytes on a new connection and reads one response; asserts that the gateway closes
+    /// afterwards.
+    pub fn refusal(&self, bytes: impl AsRef<[u8]>) -> Response {
+        let mut client = self.connect();
+        // It may answer and close before it has read everything.
+        let _ = client.try_send(bytes);
+        let response = client.response();
+        client.assert_closed();
+        response
+    }
+
+    /// GET from the management address.
+    pub fn manage(&self, path: &str) -> Response {
+        Http1::connect(self.management).call(get(path))
+    }
+
+    /// The value of a metric; zero when it isn't there. `series` is as `/metrics` prints it.
+    pub fn metric(&self, series: &str) -> f64 {
+        let metrics = self.manage("/metrics").text();
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.trim_start().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// The lines of the access log, once there are so many.
+    pub fn access_log(&self, count: usize) -> Vec<String> {
+        eventually(&format!("the access log has {count} lines"), || {
+            let text = std::fs::read_to_string(self.path("access.log")).unwrap_or_default();
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            (lines.len() >= count && text.ends_with('\n')).then_some(lines)
+        })
+    }
+
+    /// The only line of the access log, as JSON.
+    pub fn access_log_entry(&self) -> Value {
+        let lines = self.access_log(1);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        serde_json::from_str(&lines[0]).unwrap_or_else(|error| panic!("{error}: {}", lines[0]))
+    }
+
+    /// A TLS connection with a configuration of its own.
+    pub fn connect_tls_with(&self, name: &str, config: Arc<ClientConfig>) -> Http1 {
+        Http1::connect_tls_with(self.https, name, config)
+    }
+}
