@@ -134,6 +134,11 @@ impl Gateway {
         Http1::connect(self.http)
     }
 
+    /// The gateway behind the only connection a test needs.
+    pub fn into_connection(self) -> Connected {
+        Connected { client: self.connect(), _gateway: self }
+    }
+
     /// A new TLS connection that speaks HTTP/1.1, to `localhost`, trusting anyone.
     pub fn connect_tls(&self) -> Http1 {
         Http1::connect_tls(self.https, &TlsOptions::new())
@@ -197,5 +202,25 @@ impl Gateway {
     /// A TLS connection with a configuration of its own.
     pub fn connect_tls_with(&self, name: &str, config: Arc<ClientConfig>) -> Http1 {
         Http1::connect_tls_with(self.https, name, config)
+    }
+}
+
+/// A connection that keeps its gateway running.
+pub struct Connected {
+    client: Http1,
+    _gateway: Gateway,
+}
+
+impl std::ops::Deref for Connected {
+    type Target = Http1;
+
+    fn deref(&self) -> &Http1 {
+        &self.client
+    }
+}
+
+impl std::ops::DerefMut for Connected {
+    fn deref_mut(&mut self) -> &mut Http1 {
+        &mut self.client
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub use certificate::{Authority, Issued};
 pub use definition::{Api, greedy, http, http_proxy, mock};
 pub use frames::{Frame, Frames, request_block};
-pub use gateway::{Dev, Gateway};
+pub use gateway::{Connected, Dev, Gateway};
 pub use http1::{Broken, Http1, TlsOptions};
 pub use http2::{Http2, runtime};
 pub use message::{Request, Response, get, post, request};

@@ -125,13 +125,11 @@ mod tests {
         let (switch, mut drain) = Drain::new();
         let mut deadline = Deadline::after(Duration::from_secs(310));
         let start = Instant::now();
-        let (waited, ()) = tokio::join!(
-            drain.idle(&mut deadline, std::future::pending::<()>()),
-            async {
+        let (waited, ()) =
+            tokio::join!(drain.idle(&mut deadline, std::future::pending::<()>()), async {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 switch.start();
-            }
-        );
+            });
         assert_eq!(waited, Err(Elapsed));
         assert_eq!(start.elapsed(), Duration::from_secs(5) + IDLE_GRACE);
     }

@@ -104,7 +104,12 @@ impl Exchange {
     }
 
     /// Appends the value of a `$context` variable; false when it has none.
-    fn write_context(&self, head: &RequestHead, variable: &ContextVariable, out: &mut Vec<u8>) -> bool {
+    fn write_context(
+        &self,
+        head: &RequestHead,
+        variable: &ContextVariable,
+        out: &mut Vec<u8>,
+    ) -> bool {
         use ContextVariable as V;
         let stage = self.stage.as_ref().map(|stage| &stage.compiled);
         match variable {
@@ -114,11 +119,14 @@ impl Exchange {
             V::RequestTimeEpoch => number(out, self.started_at.as_millis() as u64),
             V::HttpMethod => bytes(out, head.method()),
             V::Path => text(out, &self.path),
-            V::Protocol => text(out, match head.version {
-                Version::Http10 => "HTTP/1.0",
-                // AWS reports HTTP/1.1 for HTTP/2 clients too.
-                Version::Http11 | Version::Http2 => "HTTP/1.1",
-            }),
+            V::Protocol => text(
+                out,
+                match head.version {
+                    Version::Http10 => "HTTP/1.0",
+                    // AWS reports HTTP/1.1 for HTTP/2 clients too.
+                    Version::Http11 | Version::Http2 => "HTTP/1.1",
+                },
+            ),
             V::DomainName => head.host().map(without_port).is_some_and(|host| bytes(out, host)),
             V::DomainPrefix => head.host().map(without_port).is_some_and(|host| {
                 bytes(out, host.split(|byte| *byte == b'.').next().unwrap_or(host))
@@ -142,17 +150,22 @@ impl Exchange {
             V::ResourceId => self.resource().is_some_and(|resource| text(out, &resource.id)),
             V::ResourcePath => self.resource().is_some_and(|resource| text(out, &resource.path)),
             V::EndpointType => stage.is_some_and(|stage| {
-                text(out, match stage.endpoint_type {
-                    tollgate_model::api::EndpointType::Edge => "EDGE",
-                    tollgate_model::api::EndpointType::Regional => "REGIONAL",
-                    tollgate_model::api::EndpointType::Private => "PRIVATE",
-                })
+                text(
+                    out,
+                    match stage.endpoint_type {
+                        tollgate_model::api::EndpointType::Edge => "EDGE",
+                        tollgate_model::api::EndpointType::Regional => "REGIONAL",
+                        tollgate_model::api::EndpointType::Private => "PRIVATE",
+                    },
+                )
             }),
             V::CustomDomainBasePathMatched => {
                 self.base_path.as_ref().is_some_and(|base_path| text(out, base_path))
             }
             V::TlsVersion => self.client.tls.as_ref().is_some_and(|tls| text(out, tls.version)),
-            V::CipherSuite => self.client.tls.as_ref().is_some_and(|tls| text(out, tls.cipher_suite)),
+            V::CipherSuite => {
+                self.client.tls.as_ref().is_some_and(|tls| text(out, tls.cipher_suite))
+            }
             V::Status => number(out, u64::from(self.status)),
             V::ResponseLength => number(out, self.response_length),
             V::ResponseLatency => number(out, self.started.elapsed().as_millis() as u64),
@@ -278,9 +291,10 @@ impl RequestValues for ExchangeView<'_, '_> {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        let field = self.head.fields.iter().rev().find(|field| {
-            is_visible(field.known) && self.head.name(field) == name.as_bytes()
-        })?;
+        let field =
+            self.head.fields.iter().rev().find(|field| {
+                is_visible(field.known) && self.head.name(field) == name.as_bytes()
+            })?;
         Some(String::from_utf8_lossy(self.head.value(field)))
     }
 
@@ -350,4 +364,3 @@ fn decode_form(raw: &[u8]) -> Cow<'_, str> {
         decoded => Cow::Owned(decoded.into_owned()),
     }
 }
-

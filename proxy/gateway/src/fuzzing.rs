@@ -27,7 +27,7 @@ pub fn request_head(bytes: &[u8]) {
 pub fn response_head(bytes: &[u8]) {
     let Ok(Some(length)) = HeadScanner::default().find_end(bytes) else { return };
     let mut head = ResponseHead { bytes: bytes[..length].to_vec(), ..ResponseHead::default() };
-    let _ = parse::response(&mut head, length, 200, bytes.len() % 2 == 0);
+    let _ = parse::response(&mut head, length, 200, bytes.len().is_multiple_of(2));
 }
 
 /// Decodes a chunked body.

@@ -62,10 +62,7 @@ impl Known {
                 (b"keep-alive", Known::KeepAlive),
             ],
             11 => &[(b"content-md5", Known::ContentMd5)],
-            12 => &[
-                (b"content-type", Known::ContentType),
-                (b"max-forwards", Known::MaxForwards),
-            ],
+            12 => &[(b"content-type", Known::ContentType), (b"max-forwards", Known::MaxForwards)],
             13 => &[(b"authorization", Known::Authorization)],
             14 => &[(b"content-length", Known::ContentLength)],
             15 => &[
@@ -262,9 +259,7 @@ impl ResponseHead {
 
 /// Whether a `Connection` field's value nominates `token`.
 pub fn nominates(connection: &[u8], token: &[u8]) -> bool {
-    connection
-        .split(|byte| *byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+    connection.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub const CONNECTIONS: u32 = 100_000;
 pub const HTTP2_CONCURRENT_STREAMS: u32 = 128;
 /// HTTP/2 frames without progress (PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, unneeded
 /// WINDOW_UPDATE) that a connection may send at once; the budget refills at the same number a
-/// minute, and each request adds ten.
+/// minute, and each answered request adds ten.
 pub const HTTP2_CONTROL_FRAME_BUDGET: u32 = 1_000;
 /// How long a drain waits for requests that are under way.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -23,7 +23,7 @@ use crate::metrics::UpstreamConnectionResult;
 use crate::pace::{Pace, RateFloor};
 use crate::refusal::Refusal;
 use crate::upstream::transaction::{
-    self, Download, Response, Transport, TransactionError, Upload, is_idempotent,
+    self, Download, Response, TransactionError, Transport, Upload, is_idempotent,
 };
 use crate::upstream::{ConnectError, Upstream};
 
@@ -101,7 +101,16 @@ impl Call<'_> {
             let transfer = async {
                 let started = Instant::now();
                 let response = self.respond_to_whole(request, head_length).await?;
-                self.deliver(response, &Mutex::new(None), started, exchange, sink, &pace, &mut begun).await
+                self.deliver(
+                    response,
+                    &Mutex::new(None),
+                    started,
+                    exchange,
+                    sink,
+                    &pace,
+                    &mut begun,
+                )
+                .await
             };
             pace.keep(deadline, pin!(transfer)).await
         };
@@ -397,8 +406,9 @@ impl Failure {
             Self::Request(error) => return Refusal::Body(error),
             Self::RequestTooLarge(maximum) => return Refusal::PayloadTooLarge { maximum },
             Self::RequestTooSlow => return Refusal::BodyTooSlow,
-            Self::TimedOut
-            | Self::Upstream(TransactionError::Connect(ConnectError::TimedOut)) => IntegrationTimeout,
+            Self::TimedOut | Self::Upstream(TransactionError::Connect(ConnectError::TimedOut)) => {
+                IntegrationTimeout
+            }
             Self::ResponseTooLarge(_) => ApiConfigurationError,
             Self::Upstream(_) | Self::Response(_) | Self::ClientTooSlow | Self::Client(_) => {
                 IntegrationFailure

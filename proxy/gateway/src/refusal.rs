@@ -56,7 +56,10 @@ impl Refusal {
     }
 
     /// A gateway response with its own text for the client.
-    pub fn saying(response_type: GatewayResponseType, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn saying(
+        response_type: GatewayResponseType,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::Gateway { response_type, status: None, message: Some(message.into()), cause: None }
     }
 
@@ -81,7 +84,9 @@ impl Refusal {
             Self::Path(error) => error.to_string().into(),
             Self::NotLocated => "no API, stage or mapping at this host and path".into(),
             Self::HeadersTooLarge => "request headers are larger than allowed".into(),
-            Self::PayloadTooLarge { maximum } => format!("body is larger than {maximum} bytes").into(),
+            Self::PayloadTooLarge { maximum } => {
+                format!("body is larger than {maximum} bytes").into()
+            }
             Self::Body(error) => error.to_string().into(),
             Self::BodyTooSlow => "the body arrived too slowly".into(),
             Self::Gateway { response_type, cause, .. } => match cause {

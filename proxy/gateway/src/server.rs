@@ -101,7 +101,10 @@ impl Gateway {
         }
         let management = listen(&mut inherited, config.management)?;
         let bound = Bound {
-            listeners: listeners.iter().map(|(config, socket)| local(config.address, socket)).collect(),
+            listeners: listeners
+                .iter()
+                .map(|(config, socket)| local(config.address, socket))
+                .collect(),
             management: local(config.management, &management),
         };
         let sockets = listeners.iter().map(|(config, socket)| (config.address, socket));

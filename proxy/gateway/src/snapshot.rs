@@ -3,6 +3,7 @@
 //! A snapshot never changes. A request holds the stage it started with until it is answered,
 //! so a new snapshot disturbs none that is under way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tollgate_model::api::ApiId;
@@ -67,18 +68,28 @@ impl Snapshot {
         Self { hosts: hosts.expect("no addresses can't be in each other's way") }
     }
 
-    pub fn new(routes: Routes, metrics: &Metrics, upstreams: &Upstreams) -> Result<Self, HostsError> {
+    pub fn new(
+        routes: Routes,
+        metrics: &Metrics,
+        upstreams: &Upstreams,
+    ) -> Result<Self, HostsError> {
         let mut hosts = Hosts::builder();
+        // An API's stages share its default endpoint: the first path segment tells them apart.
+        let mut endpoints = HashSet::new();
         for compiled in routes.stages {
             let (api_id, stage) = (compiled.api_id.0.clone(), compiled.stage_name.clone());
-            if !compiled.disable_execute_api_endpoint {
+            if !compiled.disable_execute_api_endpoint && endpoints.insert(api_id.clone()) {
                 let region = &compiled.region;
                 let host = format!("{api_id}.execute-api.{region}.{}", routes.host_suffix);
                 hosts = hosts.default_endpoint(&host.to_ascii_lowercase(), &api_id);
             }
             let runtime = StageRuntime {
                 metrics: metrics.stage(&compiled.api_name, &stage),
-                upstreams: compiled.upstreams.iter().map(|target| upstreams.intern(target)).collect(),
+                upstreams: compiled
+                    .upstreams
+                    .iter()
+                    .map(|target| upstreams.intern(target))
+                    .collect(),
                 compiled,
             };
             hosts = hosts.stage(&api_id, &stage, Arc::new(runtime));

@@ -64,7 +64,11 @@ impl ReadBuffer {
     }
 
     /// Reads once; 0 is the end of the stream. Cancel safe.
-    pub async fn fill(&mut self, io: &mut (impl AsyncRead + Unpin), room: usize) -> io::Result<usize> {
+    pub async fn fill(
+        &mut self,
+        io: &mut (impl AsyncRead + Unpin),
+        room: usize,
+    ) -> io::Result<usize> {
         if self.is_empty() {
             self.bytes.clear();
             self.start = 0;
@@ -268,9 +272,9 @@ fn chunk_size(line: &[u8]) -> Result<u64, BodyError> {
     {
         return Err(BodyError::Chunk);
     }
-    Ok(line[..digits].iter().fold(0, |size, digit| {
-        size * 16 + u64::from((*digit as char).to_digit(16).unwrap_or(0))
-    }))
+    Ok(line[..digits]
+        .iter()
+        .fold(0, |size, digit| size * 16 + u64::from((*digit as char).to_digit(16).unwrap_or(0))))
 }
 
 /// Writes one chunk; an empty one would end the body, so it is left out.

@@ -153,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if let Err(error) = parse::request(&mut self.head, length, bounds) {
             return HeadRead::Refused(Refusal::Head(error));
         }
-        let request_line = self.head.fields.first().map_or(length, |field| field.name.start as usize);
+        let request_line =
+            self.head.fields.first().map_or(length, |field| field.name.start as usize);
         if length - request_line > limits.maximum_request_headers {
             return HeadRead::Refused(Refusal::Head(HeadError::TooLarge));
         }
@@ -207,7 +208,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.request.clear();
         let body = Body::Streamed(framing);
         let written = integration_request::proxy_head(
-            &self.head, &self.exchange, http, body, b"", &mut self.request,
+            &self.head,
+            &self.exchange,
+            http,
+            body,
+            b"",
+            &mut self.request,
         );
         if let Err(refusal) = written {
             return self.refuse(refusal).await;
@@ -227,7 +233,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         self.request.clear();
         let written = integration_request::proxy_head(
-            &self.head, &self.exchange, http, Body::Whole(body.len()), &body, &mut self.request,
+            &self.head,
+            &self.exchange,
+            http,
+            Body::Whole(body.len()),
+            &body,
+            &mut self.request,
         );
         if let Err(refusal) = written {
             return self.refuse(refusal).await;
@@ -266,7 +277,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let framing = self.head.framing;
         let mut request = Vec::new();
         let prepared = integration_request::proxy_head(
-            &self.head, &self.exchange, http, Body::Streamed(framing), b"", &mut request,
+            &self.head,
+            &self.exchange,
+            http,
+            Body::Streamed(framing),
+            b"",
+            &mut request,
         )
         .and_then(|()| {
             integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)
@@ -292,7 +308,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             method: &method,
         };
         let outcome = call
-            .streamed(request, framing, &mut self.exchange, &mut source, &mut sink, &mut self.deadline)
+            .streamed(
+                request,
+                framing,
+                &mut self.exchange,
+                &mut source,
+                &mut sink,
+                &mut self.deadline,
+            )
             .await;
         let keep_alive = sink.form.keep_alive;
         self.conclude(outcome, keep_alive).await
@@ -453,9 +476,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.deadline.set_after(core.limits.body_stall_timeout);
         let (io, buffer, decoder) = (&mut self.io, &mut self.buffer, &mut self.decoder);
         let mut source = Http1Source { io, buffer, decoder };
-        let discard = async {
-            while let Ok(Some(_)) = source.next().await {}
-        };
+        let discard = async { while let Ok(Some(_)) = source.next().await {} };
         let in_time = self.deadline.within(discard).await.is_ok();
         in_time && self.decoder.is_done()
     }

@@ -134,7 +134,10 @@ fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, Version), He
     let first = memchr::memchr(b' ', line).ok_or(HeadError::RequestLine)?;
     let second = memchr::memrchr(b' ', line).ok_or(HeadError::RequestLine)?;
     let (method, target) = (0..first, first + 1..second);
-    if method.is_empty() || second <= first + 1 || !line[method.clone()].iter().all(|b| is_token(*b)) {
+    if method.is_empty()
+        || second <= first + 1
+        || !line[method.clone()].iter().all(|b| is_token(*b))
+    {
         return Err(HeadError::RequestLine);
     }
     // A space, a control character or a byte beyond ASCII in the target is somebody's mistake
@@ -199,7 +202,8 @@ pub fn field(bytes: &[u8], start: usize, end: usize) -> Result<Field, HeadError>
 pub fn is_token(byte: u8) -> bool {
     const TOKEN: [bool; 256] = {
         let mut table = [false; 256];
-        let allowed = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let allowed =
+            b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let mut i = 0;
         while i < allowed.len() {
             table[allowed[i] as usize] = true;
@@ -420,12 +424,18 @@ mod tests {
             ("Transfer-Encoding: identity", Err(HeadError::TransferEncoding)),
             ("Transfer-Encoding:\x0bchunked", Err(HeadError::FieldValue)),
             ("Transfer-Encoding : chunked", Err(HeadError::FieldName)),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Err(HeadError::TransferEncoding)),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                Err(HeadError::TransferEncoding),
+            ),
         ];
         for (fields, expected) in table {
             check(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"), expected);
         }
-        check("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Err(HeadError::TransferEncoding));
+        check(
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Err(HeadError::TransferEncoding),
+        );
     }
 
     #[test]

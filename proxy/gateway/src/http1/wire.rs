@@ -49,7 +49,11 @@ pub struct Http1Sink<'a, W> {
 }
 
 impl<W: AsyncWrite + Unpin + Send> Sink for Http1Sink<'_, W> {
-    async fn begin(&mut self, exchange: &Exchange, response: &ResponseHead) -> Result<(), SinkError> {
+    async fn begin(
+        &mut self,
+        exchange: &Exchange,
+        response: &ResponseHead,
+    ) -> Result<(), SinkError> {
         self.out.clear();
         let endless = matches!(response.framing, Framing::Chunked | Framing::UntilClose);
         self.chunked = endless && self.form.version == Version::Http11;
@@ -161,7 +165,8 @@ fn write_status(status: u16, version: Version, out: &mut Vec<u8>) {
     });
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     out.push(b' ');
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let reason =
+        http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     out.extend_from_slice(reason.unwrap_or("").as_bytes());
     out.extend_from_slice(b"\r\n");
 }

@@ -49,8 +49,11 @@ fn interpret(head: &mut RequestHead, end: bool) -> Result<(), HeadError> {
                 length = Some(number.ok_or(HeadError::ContentLength)?);
             }
             // RFC 9113 §8.2.2: fields of a connection have no place in HTTP/2.
-            Known::TransferEncoding | Known::Connection | Known::KeepAlive
-            | Known::ProxyConnection | Known::Upgrade => return Err(HeadError::TransferEncoding),
+            Known::TransferEncoding
+            | Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::Upgrade => return Err(HeadError::TransferEncoding),
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => {
                 return Err(HeadError::TransferEncoding);
             }
@@ -84,11 +87,8 @@ fn interpret(head: &mut RequestHead, end: bool) -> Result<(), HeadError> {
 pub fn request(head: &RequestHead) -> Result<http::Request<()>, http::Error> {
     let target = std::str::from_utf8(head.target.of(&head.bytes)).unwrap_or("/");
     let authority = std::str::from_utf8(head.host().unwrap_or_default()).unwrap_or_default();
-    let uri = http::Uri::builder()
-        .scheme("https")
-        .authority(authority)
-        .path_and_query(target)
-        .build()?;
+    let uri =
+        http::Uri::builder().scheme("https").authority(authority).path_and_query(target).build()?;
     let mut request = http::Request::builder().method(head.method()).uri(uri).body(())?;
     let connection = head.known(Known::Connection);
     for field in &head.fields {

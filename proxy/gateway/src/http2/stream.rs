@@ -136,7 +136,12 @@ impl Stream {
         let for_mappings = buffered.as_deref().unwrap_or_default();
         let mut request = Vec::new();
         integration_request::proxy_head(
-            &self.head, &self.exchange, http, form, for_mappings, &mut request,
+            &self.head,
+            &self.exchange,
+            http,
+            form,
+            for_mappings,
+            &mut request,
         )?;
         let (upstream, poolable) =
             integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)?;
@@ -239,7 +244,11 @@ struct Http2Sink {
 }
 
 impl Sink for Http2Sink {
-    async fn begin(&mut self, exchange: &Exchange, response: &ResponseHead) -> Result<(), SinkError> {
+    async fn begin(
+        &mut self,
+        exchange: &Exchange,
+        response: &ResponseHead,
+    ) -> Result<(), SinkError> {
         let mut headers = HeaderMap::with_capacity(response.fields.len() + 4);
         for field in &response.fields {
             let (name, value) = (response.name(field), response.value(field));
@@ -254,7 +263,9 @@ impl Sink for Http2Sink {
         }
         if let Framing::Length(length) = response.framing {
             append(&mut headers, b"content-length", itoa::Buffer::new().format(length).as_bytes());
-        } else if self.to_head && let Some(length) = response.known(Known::ContentLength) {
+        } else if self.to_head
+            && let Some(length) = response.known(Known::ContentLength)
+        {
             append(&mut headers, b"content-length", length);
         }
         let end = self.to_head || response.framing == Framing::None;
@@ -263,7 +274,9 @@ impl Sink for Http2Sink {
 
     async fn data(&mut self, piece: Piece<'_>) -> Result<(), SinkError> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        send_http2_data(stream, Bytes::copy_from_slice(piece.data), piece.last).await.map_err(failed)?;
+        send_http2_data(stream, Bytes::copy_from_slice(piece.data), piece.last)
+            .await
+            .map_err(failed)?;
         if piece.last {
             self.stream = None;
         }
@@ -285,7 +298,11 @@ impl Sink for Http2Sink {
 }
 
 impl Http2Sink {
-    async fn local(&mut self, exchange: &Exchange, response: LocalResponse) -> Result<(), SinkError> {
+    async fn local(
+        &mut self,
+        exchange: &Exchange,
+        response: LocalResponse,
+    ) -> Result<(), SinkError> {
         let mut headers = HeaderMap::with_capacity(response.headers.len() + 4);
         for (name, value) in &response.headers {
             append(&mut headers, name.as_bytes(), value);
@@ -311,8 +328,8 @@ impl Http2Sink {
         append(&mut headers, b"x-amzn-requestid", &exchange.ids.request_id);
         append(&mut headers, b"x-amz-apigw-id", &exchange.ids.extended_request_id);
         let mut response = Response::new(());
-        *response.status_mut() = http::StatusCode::from_u16(status)
-            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
         let stream = self.respond.send_response(response, end).map_err(failed)?;
         self.stream = (!end).then_some(stream);

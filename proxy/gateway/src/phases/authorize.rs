@@ -36,7 +36,7 @@ pub fn authorize(head: &RequestHead, exchange: &Exchange) -> Result<(), Refusal>
 }
 
 fn has_header(head: &RequestHead, name: &str) -> bool {
-    head.fields
-        .iter()
-        .any(|field| head.name(field).eq_ignore_ascii_case(name.as_bytes()) && !head.value(field).is_empty())
+    head.fields.iter().any(|field| {
+        head.name(field).eq_ignore_ascii_case(name.as_bytes()) && !head.value(field).is_empty()
+    })
 }

@@ -16,6 +16,8 @@ use crate::identifiers::write_trace_id;
 use crate::refusal::Refusal;
 use crate::upstream::{Upstream, Upstreams};
 
+const TRACE_ID: &[u8] = b"X-Amzn-Trace-Id: ";
+
 /// How the request's body travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -289,13 +291,20 @@ fn write_default_headers(
 }
 
 fn write_gateway_headers(head: &RequestHead, exchange: &Exchange, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
+    out.extend_from_slice(TRACE_ID);
     write_trace_id(head.known(Known::XAmznTraceId), exchange.started_at.as_secs(), out);
     out.extend_from_slice(b"\r\n");
     if let Some(stage) = &exchange.stage {
         write_field(b"X-Amzn-Apigateway-Api-Id", stage.compiled.api_id.0.as_bytes(), out);
     }
     write_field(b"Connection", b"keep-alive", out);
+}
+
+/// The trace id in a head that was written here.
+pub fn trace_id(head: &[u8]) -> Option<&[u8]> {
+    let start = memchr::memmem::find(head, TRACE_ID)? + TRACE_ID.len();
+    let length = memchr::memchr(b'\r', &head[start..])?;
+    Some(&head[start..start + length])
 }
 
 fn write_framing(method: &[u8], body: Body, out: &mut Vec<u8>) {

@@ -37,6 +37,11 @@ pub fn map(
             ),
         )
     })?;
+    if selected.status < 200 {
+        // An interim response can't end an exchange.
+        let cause = format!("integration response with status {}", selected.status);
+        return Err(Refusal::caused(GatewayResponseType::ApiConfigurationError, cause));
+    }
     with_path_parameters(head, exchange, |path_parameters| {
         let request = ExchangeView { exchange, head, path_parameters, body: &[] };
         respond(selected, &BackendView { backend, request: &request })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tollgate_model::api::EndpointType;
-use tollgate_model::compile::hosts::Addressing;
 use tollgate_model::compile::CanonicalPath;
+use tollgate_model::compile::hosts::Addressing;
 
 use crate::config::Visibility;
 use crate::exchange::{Exchange, without_port};
@@ -71,7 +71,8 @@ fn lower_case<'b>(name: &[u8], buffer: &'b mut [u8; 255]) -> Option<&'b str> {
 }
 
 fn api_id_header(head: &RequestHead) -> Option<&str> {
-    let field = head.fields.iter().find(|field| head.name(field).eq_ignore_ascii_case(API_ID_HEADER))?;
+    let field =
+        head.fields.iter().find(|field| head.name(field).eq_ignore_ascii_case(API_ID_HEADER))?;
     std::str::from_utf8(head.value(field)).ok()
 }
 

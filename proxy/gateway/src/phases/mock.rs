@@ -12,7 +12,8 @@ use crate::refusal::Refusal;
 use crate::respond::LocalResponse;
 
 /// AWS's log line for a template that gives no status.
-const NO_STATUS: &str = "Unable to parse statusCode. It should be an integer that is defined in the request template.";
+const NO_STATUS: &str =
+    "Unable to parse statusCode. It should be an integer that is defined in the request template.";
 
 pub fn answer(
     head: &RequestHead,

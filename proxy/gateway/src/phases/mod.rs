@@ -63,7 +63,12 @@ impl MappedCall<'_> {
         let body = integration_request::mapped_body(head, self.request, client_body)?;
         let mut request = Vec::new();
         integration_request::mapped_head(
-            head, exchange, self.http, body.len(), client_body, &mut request,
+            head,
+            exchange,
+            self.http,
+            body.len(),
+            client_body,
+            &mut request,
         )?;
         let head_length = request.len();
         request.extend_from_slice(&body);
@@ -85,13 +90,9 @@ impl MappedCall<'_> {
         };
         let mut response = integration_response::map(head, exchange, self.responses, &backend)?;
         // rest-api §9.2: HTTP integrations answer with the trace id, HTTP_PROXY ones don't.
-        let mut trace_id = Vec::new();
-        crate::identifiers::write_trace_id(
-            head.known(crate::head::Known::XAmznTraceId),
-            exchange.started_at.as_secs(),
-            &mut trace_id,
-        );
-        response.default_header("X-Amzn-Trace-Id", &trace_id);
+        if let Some(trace_id) = integration_request::trace_id(&request[..head_length]) {
+            response.default_header("X-Amzn-Trace-Id", trace_id);
+        }
         Ok(response)
     }
 }

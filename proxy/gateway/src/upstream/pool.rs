@@ -133,4 +133,3 @@ pub fn was_closed(error: &io::Error) -> bool {
             | io::ErrorKind::NotConnected
     )
 }
-

@@ -333,7 +333,10 @@ async fn http1_response(
         if head.status >= 200 {
             let decoder = BodyDecoder::new(head.framing);
             let keep_alive = head.keep_alive;
-            return Ok(Response { head, body: ResponseBody::Http1 { io, buffer, decoder, keep_alive } });
+            return Ok(Response {
+                head,
+                body: ResponseBody::Http1 { io, buffer, decoder, keep_alive },
+            });
         }
     }
     Err(HeadError::StatusLine.into())
