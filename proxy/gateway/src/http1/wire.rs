@@ -65,6 +65,11 @@ impl<W: AsyncWrite + Unpin + Send> Sink for Http1Sink<'_, W> {
     }
 
     async fn data(&mut self, piece: Piece<'_>) -> Result<(), SinkError> {
+        if self.form.to_head {
+            // The upstream was asked with another method: its body has no place here and would
+            // be read as the next response.
+            return Ok(());
+        }
         if self.chunked {
             write_chunk(piece.data, self.out);
         } else if self.out.len() + piece.data.len() <= GATHER {
@@ -85,7 +90,7 @@ impl<W: AsyncWrite + Unpin + Send> Sink for Http1Sink<'_, W> {
     }
 
     async fn finish(&mut self, trailers: Option<&Trailers>) -> Result<(), SinkError> {
-        if self.chunked {
+        if self.chunked && !self.form.to_head {
             write_last_chunk(trailers, self.out);
         }
         self.flush().await
