@@ -1,8 +1,17 @@
 //! The one test binary. Each module is a topic, each test a sentence that must hold.
 
 mod support;
+mod command_line;
 mod routing;
 mod http_proxy;
 mod streaming;
 mod upstream_failures;
 mod http_integration;
+mod gateway_responses;
+mod private;
+mod malformed;
+mod time;
+mod http2;
+mod tls;
+mod logs;
+mod lifecycle;

@@ -24,7 +24,6 @@ fn a_backend_that_refuses_connections_is_an_internal_error() {
     let (_socket, address) = Upstream::refusing();
     let response = Gateway::dev(greedy(&format!("http://{address}"))).get("/");
     assert_internal_error(&response);
-    assert_eq!(response.text(), r#"{"message": "Internal server error"}"#);
 }
 
 #[test]

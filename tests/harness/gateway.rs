@@ -63,25 +63,20 @@ impl Dev {
         }
         let mut process = Process::start(command.args(&self.arguments));
 
-        let api = |number: usize| {
-            move |line: &str| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                line["invoke_urls"].is_array().then_some((number, line))
-            }
-        };
         let count = self.definitions.len();
-        // Lines come in the order of the definitions, all in one write.
-        let first = process.stdout_line("where it serves", api(0)).1;
-        let stdout = eventually("all APIs are announced", || {
-            let lines: Vec<Value> =
-                process.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            (lines.len() >= count).then_some(lines)
+        // One write has the lines of all definitions, but it may be read in pieces.
+        let announced = eventually("all APIs are announced", || {
+            process.stdout_line("where it serves", |line| line.starts_with('{').then_some(()));
+            let stdout = process.stdout();
+            let apis: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (apis.len() >= count).then_some(apis)
         });
+        let first = announced[0].clone();
         let management = process.stderr_line("its management address", |line| {
             line.strip_prefix("management: http://")?.parse().ok()
         });
         let port = |scheme: &str| {
-            let url = urls(&first).into_iter().find(|url| url.starts_with(scheme) && url.contains("execute-api.us-east-1."));
+            let url = urls(&first).into_iter().find(|url| url.starts_with(scheme) && url.contains(".execute-api."));
             let url = url.unwrap_or_else(|| panic!("no {scheme} URL in {first}"));
             let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next());
             SocketAddr::from(([127, 0, 0, 1], port.and_then(|port| port.parse().ok()).expect("a URL has a port")))
@@ -91,7 +86,7 @@ impl Dev {
             https: port("https://"),
             management,
             api_id: first["api_id"].as_str().expect("an API has an id").to_owned(),
-            announced: stdout,
+            announced,
             process,
             folder,
         }

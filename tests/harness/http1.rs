@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
 
 use super::certificate::trusting_anyone;
 use crate::{DEADLINE, Request, Response};
@@ -35,12 +35,12 @@ pub enum Broken {
 pub struct TlsOptions {
     pub name: String,
     pub alpn: Vec<Vec<u8>>,
-    pub versions: &'static [&'static rustls::SupportedProtocolVersion],
+    pub versions: Vec<&'static SupportedProtocolVersion>,
 }
 
 impl TlsOptions {
     pub fn new() -> Self {
-        Self { name: "localhost".into(), alpn: vec![b"http/1.1".to_vec()], versions: rustls::ALL_VERSIONS }
+        Self { name: "localhost".into(), alpn: vec![b"http/1.1".to_vec()], versions: rustls::ALL_VERSIONS.to_vec() }
     }
 
     pub fn name(mut self, name: &str) -> Self {
@@ -53,14 +53,15 @@ impl TlsOptions {
         self
     }
 
-    pub fn versions(mut self, versions: &'static [&'static rustls::SupportedProtocolVersion]) -> Self {
-        self.versions = versions;
+    /// The only version spoken.
+    pub fn version(mut self, version: &'static SupportedProtocolVersion) -> Self {
+        self.versions = vec![version];
         self
     }
 
     /// A configuration that trusts anyone.
     pub fn config(&self) -> Arc<ClientConfig> {
-        let mut config = trusting_anyone(self.versions);
+        let mut config = trusting_anyone(&self.versions);
         config.alpn_protocols = self.alpn.clone();
         Arc::new(config)
     }

@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod frames;
 mod certificate;
+mod load;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub use certificate::{Authority, Issued};
 pub use definition::{Api, greedy, http, http_proxy, mock};
 pub use frames::{Frame, Frames, request_block};
 pub use gateway::{Connected, Dev, Gateway};
+pub use load::Load;
 pub use http1::{Broken, Http1, TlsOptions};
 pub use http2::{Http2, runtime};
 pub use message::{Request, Response, get, post, request};

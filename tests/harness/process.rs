@@ -81,7 +81,12 @@ pub struct Process {
 
 impl Process {
     pub fn start(command: &mut Command) -> Self {
-        clean(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start_with(command, &[])
+    }
+
+    /// Starts it with variables in its environment.
+    pub fn start_with(command: &mut Command, variables: &[(&str, &str)]) -> Self {
+        clean(command).envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // An upgraded binary is no child of ours, but of our group.
         command.process_group(0);
         // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.

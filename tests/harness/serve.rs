@@ -104,8 +104,22 @@ impl Serve {
         self.start_program(Command::new(program))
     }
 
+    /// Starts it through the link `tollgate` in its folder, so that a test can install another
+    /// version there.
+    pub fn start_installed(self) -> Gateway {
+        let installed = self.folder.path().join("tollgate");
+        std::os::unix::fs::symlink(binary(), &installed).expect("the folder is writable");
+        self.start_program(Command::new(installed))
+    }
+
+    /// Writes the files and starts nothing.
+    pub fn write(self) -> TempDir {
+        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text()).expect("the folder is writable");
+        self.folder
+    }
+
     /// Starts it with a program that stands for the built binary.
-    pub fn start_program(self, mut command: Command) -> Gateway {
+    fn start_program(self, mut command: Command) -> Gateway {
         std::fs::write(self.folder.path().join("tollgate.yaml"), self.text()).expect("the folder is writable");
         command.args(["serve", "--config", "tollgate.yaml"]).current_dir(self.folder.path());
         let mut process = Process::start(&mut command);

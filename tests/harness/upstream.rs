@@ -280,6 +280,11 @@ impl Session {
 
     /// Writes; a gateway that has left is its own business.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush());
+        self.try_write(bytes);
+    }
+
+    /// Writes; false when the gateway has left.
+    pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
     }
 }

@@ -23,7 +23,7 @@ use crate::metrics::UpstreamConnectionResult;
 use crate::pace::{Pace, RateFloor};
 use crate::refusal::Refusal;
 use crate::upstream::transaction::{
-    self, Download, Response, TransactionError, Transport, Upload, is_idempotent,
+    self, Download, Response, Reuse, TransactionError, Transport, Upload, is_idempotent,
 };
 use crate::upstream::{ConnectError, Upstream};
 
@@ -161,7 +161,7 @@ impl Call<'_> {
         let mut uploaded = false;
         let result = {
             let transfer = async {
-                let transport = self.acquire(false).await?;
+                let transport = self.acquire(Reuse::Yes).await?;
                 let started = Instant::now();
                 let (upload, download) = transaction::split(transport, request_head, framing)?;
                 // The finished upload's half of the connection, for whoever keeps it.
@@ -187,8 +187,9 @@ impl Call<'_> {
         }
     }
 
-    async fn acquire(&self, fresh: bool) -> Result<Transport, TransactionError> {
-        let acquired = transaction::acquire(&self.core.upstreams, self.upstream, fresh).await;
+    async fn acquire(&self, reuse: Reuse) -> Result<Transport, TransactionError> {
+        let reuse = if self.poolable { reuse } else { Reuse::Never };
+        let acquired = transaction::acquire(&self.core.upstreams, self.upstream, reuse).await;
         self.core.metrics.upstream_connection(match &acquired {
             Ok(Transport::Http1 { reused: false, .. }) => UpstreamConnectionResult::Opened,
             Ok(_) => UpstreamConnectionResult::Reused,
@@ -209,10 +210,10 @@ impl Call<'_> {
         request: &[u8],
         head_length: usize,
     ) -> Result<Response, TransactionError> {
-        let first = self.attempt(request, head_length, false).await;
+        let first = self.attempt(request, head_length, Reuse::Yes).await;
         match first {
             Err(TransactionError::Stale) if is_idempotent(self.method) => {
-                self.attempt(request, head_length, true).await
+                self.attempt(request, head_length, Reuse::Fresh).await
             }
             result => result,
         }
@@ -222,9 +223,9 @@ impl Call<'_> {
         &self,
         request: &[u8],
         head_length: usize,
-        fresh: bool,
+        reuse: Reuse,
     ) -> Result<Response, TransactionError> {
-        let transport = self.acquire(fresh || !self.poolable).await?;
+        let transport = self.acquire(reuse).await?;
         let download: Download = transaction::send_whole(transport, request, head_length).await?;
         download.response(self.method == b"HEAD").await
     }

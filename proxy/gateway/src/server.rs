@@ -135,7 +135,7 @@ impl Gateway {
         };
         let core = Core {
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
-            upstreams: Upstreams::new(balancers, config.upstream_ca_file, limits.connect_timeout),
+            upstreams: Upstreams::new(balancers, config.upstream_ca_file, &limits),
             metrics,
             access_log,
             connections: ConnectionLimits::new(limits.connections, limits.connections_per_address),

@@ -26,6 +26,8 @@ use tollgate_model::compile::{Scheme, UpstreamConnection, UpstreamTarget};
 
 use balancer::Balancer;
 
+use crate::limits::Limits;
+
 /// How long an answer of the name service is used for new connections. Short enough to follow a
 /// changed record, long enough not to ask for each connection.
 const RESOLUTION_TIME_TO_LIVE: Duration = Duration::from_secs(10);
@@ -75,13 +77,17 @@ pub struct Upstreams {
     /// Made at the first connection: reading the system's certificates takes milliseconds.
     connector: OnceLock<TransportConnector>,
     connect_timeout: Duration,
+    idle_timeout: Duration,
 }
+
+/// The id of upstreams that no pool knows.
+const TRANSIENT: u32 = u32::MAX;
 
 impl Upstreams {
     pub fn new(
         vpc_links: HashMap<String, Arc<Balancer>>,
         ca_file: Option<PathBuf>,
-        connect_timeout: Duration,
+        limits: &Limits,
     ) -> Self {
         Self {
             known: Mutex::default(),
@@ -89,7 +95,8 @@ impl Upstreams {
             next_id: AtomicU32::new(0),
             ca_file,
             connector: OnceLock::new(),
-            connect_timeout,
+            connect_timeout: limits.connect_timeout,
+            idle_timeout: limits.upstream_idle_timeout,
         }
     }
 
@@ -99,7 +106,8 @@ impl Upstreams {
         if let Some(upstream) = known.get(target) {
             return upstream.clone();
         }
-        let upstream = Arc::new(self.create(target));
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let upstream = Arc::new(self.create(target, id));
         known.insert(target.clone(), upstream.clone());
         upstream
     }
@@ -112,10 +120,10 @@ impl Upstreams {
     /// An upstream for one request, whose authority came from the request itself: it is not
     /// remembered and its connections are not pooled, so that requests can't fill memory.
     pub fn transient(&self, target: &UpstreamTarget) -> Arc<Upstream> {
-        Arc::new(self.create(target))
+        Arc::new(self.create(target, TRANSIENT))
     }
 
-    fn create(&self, target: &UpstreamTarget) -> Upstream {
+    fn create(&self, target: &UpstreamTarget, id: u32) -> Upstream {
         let addresses = match &target.connection {
             UpstreamConnection::Internet => Addresses::Name(Mutex::new(None)),
             UpstreamConnection::VpcLink(id) => match self.vpc_links.get(id) {
@@ -123,11 +131,7 @@ impl Upstreams {
                 None => Addresses::UnknownVpcLink(id.clone()),
             },
         };
-        Upstream {
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            target: target.clone(),
-            addresses,
-        }
+        Upstream { id, target: target.clone(), addresses }
     }
 
     /// Opens a connection. Dropping the future closes what it has opened so far.

@@ -27,12 +27,17 @@ struct Idle {
     since: Instant,
 }
 
+struct Shared {
+    connection: SendRequest<Bytes>,
+    last_used: Instant,
+}
+
 #[derive(Default)]
 struct Pool {
     /// By upstream id; the most recently used connection is last.
     http1: Vec<Vec<Idle>>,
     /// By upstream id; a handle is cloned for each request.
-    http2: Vec<Option<SendRequest<Bytes>>>,
+    http2: Vec<Option<Shared>>,
     swept: bool,
 }
 
@@ -60,7 +65,7 @@ pub fn put_http1(upstream: u32, mut connection: Http1Connection, maximum: usize,
         return;
     }
     connection.buffer.shrink();
-    let start_sweeper = POOL.with_borrow_mut(|pool| {
+    POOL.with_borrow_mut(|pool| {
         let slot = upstream as usize;
         if pool.http1.len() <= slot {
             pool.http1.resize_with(slot + 1, Vec::new);
@@ -68,30 +73,48 @@ pub fn put_http1(upstream: u32, mut connection: Http1Connection, maximum: usize,
         if pool.http1[slot].len() < maximum {
             pool.http1[slot].push(Idle { connection, since: Instant::now() });
         }
-        !std::mem::replace(&mut pool.swept, true)
     });
-    if start_sweeper {
-        // One task for each worker, started by its first idle connection; it ends with the
-        // worker's runtime.
-        tokio::spawn(sweep(idle));
-    }
+    start_sweeper(idle);
 }
 
 /// The worker's HTTP/2 connection to an upstream.
 pub fn http2(upstream: u32) -> Option<SendRequest<Bytes>> {
-    POOL.with_borrow(|pool| pool.http2.get(upstream as usize)?.clone())
+    POOL.with_borrow_mut(|pool| {
+        let shared = pool.http2.get_mut(upstream as usize)?.as_mut()?;
+        shared.last_used = Instant::now();
+        Some(shared.connection.clone())
+    })
 }
 
-/// Shares an HTTP/2 connection with the worker's later requests, or with `None` forgets one
-/// that no longer takes requests.
-pub fn set_http2(upstream: u32, connection: Option<SendRequest<Bytes>>) {
+/// Shares an HTTP/2 connection with the worker's later requests. It closes once nothing was
+/// sent on it for `idle`.
+pub fn put_http2(upstream: u32, connection: SendRequest<Bytes>, idle: Duration) {
     POOL.with_borrow_mut(|pool| {
         let slot = upstream as usize;
         if pool.http2.len() <= slot {
             pool.http2.resize_with(slot + 1, || None);
         }
-        pool.http2[slot] = connection;
+        pool.http2[slot] = Some(Shared { connection, last_used: Instant::now() });
     });
+    start_sweeper(idle);
+}
+
+/// Forgets a connection that no longer takes requests.
+pub fn forget_http2(upstream: u32) {
+    POOL.with_borrow_mut(|pool| {
+        if let Some(slot) = pool.http2.get_mut(upstream as usize) {
+            *slot = None;
+        }
+    });
+}
+
+/// One task for each worker, started by its first kept connection; it ends with the worker's
+/// runtime.
+fn start_sweeper(idle: Duration) {
+    let started = POOL.with_borrow_mut(|pool| std::mem::replace(&mut pool.swept, true));
+    if !started {
+        tokio::spawn(sweep(idle));
+    }
 }
 
 async fn sweep(idle: Duration) {
@@ -106,6 +129,9 @@ async fn sweep(idle: Duration) {
                     now.duration_since(entry.since) < idle && is_quiet(&mut entry.connection)
                 };
                 expired.extend(connections.extract_if(.., |entry| !keep(entry)));
+            }
+            for slot in &mut pool.http2 {
+                slot.take_if(|shared| now.duration_since(shared.last_used) >= idle);
             }
             expired
         });

@@ -36,9 +36,22 @@ pub enum TransactionError {
     #[error("malformed response: {0}")]
     Head(#[from] HeadError),
     #[error("HTTP/2: {0}")]
-    Http2(#[from] h2::Error),
+    Http2(h2::Error),
     #[error("the upstream switched protocols, which was not asked for")]
     Switched,
+}
+
+impl From<h2::Error> for TransactionError {
+    /// A connection that ended, or a stream that was refused unseen, says nothing about the
+    /// request: it may be sent again like one that met a closed connection.
+    fn from(error: h2::Error) -> Self {
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        if refused || error.is_go_away() || error.is_io() {
+            Self::Stale
+        } else {
+            Self::Http2(error)
+        }
+    }
 }
 
 /// A connection ready for one request.
@@ -47,27 +60,41 @@ pub enum Transport {
     Http2(SendRequest<Bytes>),
 }
 
+/// Whether a kept connection will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Take a kept one, keep a new one.
+    Yes,
+    /// Open a new one, because a kept one failed; keep it.
+    Fresh,
+    /// Neither take nor keep: the upstream is this request's alone.
+    Never,
+}
+
 /// Takes an idle connection of the worker, or opens one.
 pub async fn acquire(
     upstreams: &Upstreams,
     upstream: &Arc<Upstream>,
-    fresh: bool,
+    reuse: Reuse,
 ) -> Result<Transport, TransactionError> {
-    if !fresh {
+    if reuse == Reuse::Yes {
         if let Some(connection) = pool::take_http1(upstream.id) {
             return Ok(Transport::Http1 { connection, reused: true });
         }
         if let Some(connection) = pool::http2(upstream.id) {
             match connection.ready().await {
                 Ok(connection) => return Ok(Transport::Http2(connection)),
-                Err(_) => pool::set_http2(upstream.id, None),
+                Err(_) => pool::forget_http2(upstream.id),
             }
         }
     }
     let stream = upstreams.connect(upstream).await?;
     if stream.selected_alpn_proto() == Some(ALPN::H2) {
         let connection = http2_connection(stream).await?;
-        pool::set_http2(upstream.id, Some(connection.clone()));
+        if reuse != Reuse::Never {
+            let idle = upstreams.idle_timeout;
+            pool::put_http2(upstream.id, connection.clone(), idle);
+        }
         return Ok(Transport::Http2(connection.ready().await?));
     }
     let connection = Http1Connection { io: stream, buffer: ReadBuffer::default() };
