@@ -196,6 +196,7 @@ impl Gateway {
         reload: impl Fn() + Send + Sync + 'static,
     ) -> ExitCode {
         let parts = self.inner.parts.lock().take().expect("a gateway runs once");
+        raise_file_limit(self.inner.core.limits.connections);
         let configuration = ServerConf {
             threads: parts.workers,
             work_stealing: false,
@@ -245,6 +246,26 @@ fn listen(inherited: &mut Inherited, address: SocketAddr) -> Result<TcpListener,
         Ok(socket.into())
     };
     bind().map_err(|source| StartError::Listen { address, source })
+}
+
+/// Lifts the soft limit on open files to the hard one. Shells and service managers set the soft
+/// one to 1,024 for programs that use `select`; here each connection needs up to two.
+fn raise_file_limit(connections: u32) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a local that lives through the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: as above; the kernel only reads.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0;
+    if !raised || limit.rlim_max < u64::from(connections) * 2 {
+        tracing::info!(
+            open_files = limit.rlim_max,
+            connections,
+            "the limit on open files is below two for each connection allowed"
+        );
+    }
 }
 
 fn local(configured: SocketAddr, socket: &TcpListener) -> SocketAddr {
