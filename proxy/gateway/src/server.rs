@@ -554,6 +554,7 @@ impl Signals {
         let core = &self.gateway.inner.core;
         tracing::info!(connections = core.connections.open(), "draining");
         self.gateway.inner.switch.start();
+        self.upgrade.release();
         let deadline = tokio::time::Instant::now() + core.limits.drain_timeout;
         // The accept loops empty their queues first.
         tokio::time::sleep(DRAIN_POLL).await;

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 /// `ADDRESS=FD,…`: the sockets left to a new process, by the address as configured.
 const SOCKETS: &str = "TOLLGATE_INHERITED_SOCKETS";
 /// The pipe through which a new process says that it serves.
@@ -73,7 +75,7 @@ fn adopt(number: &str) -> Option<OwnedFd> {
 pub struct Upgrade {
     program: PathBuf,
     arguments: Vec<OsString>,
-    sockets: Vec<(SocketAddr, TcpListener)>,
+    sockets: Mutex<Vec<(SocketAddr, TcpListener)>>,
 }
 
 impl Upgrade {
@@ -87,7 +89,12 @@ impl Upgrade {
             true => std::path::absolute(PathBuf::from(first))?,
             false => std::env::current_exe()?,
         };
-        Ok(Self { program, arguments: arguments.collect(), sockets })
+        Ok(Self { program, arguments: arguments.collect(), sockets: Mutex::new(sockets) })
+    }
+
+    /// Closes the sockets kept for a new process. Until then they listen, though nobody accepts.
+    pub fn release(&self) {
+        self.sockets.lock().clear();
     }
 
     /// Starts the new process and waits until it serves. Blocks.
@@ -114,15 +121,15 @@ impl Upgrade {
     }
 
     fn start(&self, ready: RawFd) -> Result<Child, UpgradeError> {
+        let sockets = self.sockets.lock();
         let fds: Vec<RawFd> =
-            self.sockets.iter().map(|(_, socket)| socket.as_raw_fd()).chain([ready]).collect();
-        let sockets: Vec<String> = self
-            .sockets
+            sockets.iter().map(|(_, socket)| socket.as_raw_fd()).chain([ready]).collect();
+        let named: Vec<String> = sockets
             .iter()
             .map(|(address, socket)| format!("{address}={}", socket.as_raw_fd()))
             .collect();
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env(SOCKETS, sockets.join(",")).env(READY, ready.to_string());
+        command.args(&self.arguments).env(SOCKETS, named.join(",")).env(READY, ready.to_string());
         // SAFETY: between fork and exec only fcntl is called, which is async-signal-safe; the
         // vector was made before.
         unsafe {
