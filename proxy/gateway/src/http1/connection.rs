@@ -257,7 +257,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Err(refusal) => return self.refuse(refusal).await,
         };
         let form = self.form();
-        let mut sink = Http1Sink { io: &mut self.io, out: &mut self.out, form, chunked: false };
+        let mut sink = Http1Sink {
+            io: &mut self.io,
+            out: &mut self.out,
+            form,
+            chunked: false,
+            drain: &self.drain,
+        };
         let call = Call {
             core: &core,
             upstream: &upstream,
@@ -298,7 +304,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (read, write) = tokio::io::split(&mut self.io);
         let mut source =
             Http1Source { io: read, buffer: &mut self.buffer, decoder: &mut self.decoder };
-        let mut sink = Http1Sink { io: write, out: &mut self.out, form, chunked: false };
+        let mut sink =
+            Http1Sink { io: write, out: &mut self.out, form, chunked: false, drain: &self.drain };
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
         let call = Call {
             core: &core,

@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::body::{BodyDecoder, BodyError, Piece, ReadBuffer, Trailers, write_chunk};
+use crate::core::Drain;
 use crate::exchange::Exchange;
 use crate::head::{Framing, Known, ResponseHead, Version};
 use crate::identifiers::http_date;
@@ -46,6 +47,7 @@ pub struct Http1Sink<'a, W> {
     pub out: &'a mut Vec<u8>,
     pub form: ResponseForm,
     pub chunked: bool,
+    pub drain: &'a Drain,
 }
 
 impl<W: AsyncWrite + Unpin + Send> Sink for Http1Sink<'_, W> {
@@ -55,6 +57,8 @@ impl<W: AsyncWrite + Unpin + Send> Sink for Http1Sink<'_, W> {
         response: &ResponseHead,
     ) -> Result<(), SinkError> {
         self.out.clear();
+        // Asked now, not when the request came: a drain may have started in between.
+        self.form.keep_alive &= !self.drain.is_draining();
         let endless = matches!(response.framing, Framing::Chunked | Framing::UntilClose);
         self.chunked = endless && self.form.version == Version::Http11;
         if endless && !self.chunked {

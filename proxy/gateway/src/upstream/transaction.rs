@@ -335,11 +335,12 @@ async fn http1_response(
     let mut scanner = HeadScanner::default();
     for _ in 0..MAXIMUM_INTERIM_RESPONSES {
         let length = loop {
-            if let Some(length) = scanner.find_end(buffer.unread())? {
-                break length;
-            }
-            if buffer.unread().len() > MAXIMUM_RESPONSE_HEADERS {
+            let end = scanner.find_end(buffer.unread())?;
+            if end.unwrap_or(buffer.unread().len()) > MAXIMUM_RESPONSE_HEADERS {
                 return Err(HeadError::TooLarge.into());
+            }
+            if let Some(length) = end {
+                break length;
             }
             let untouched = buffer.is_empty();
             match buffer.fill(&mut io, HEAD_READ).await {
