@@ -24,7 +24,8 @@ pub struct GatewayConfig {
     /// `$context.extendedRequestId`.
     pub access_log_format: String,
     pub vpc_links: BTreeMap<String, VpcLink>,
-    /// PEM files with certificates that upstreams may be signed by, added to the system's own.
+    /// PEM file with the certificates that upstreams must be signed by, instead of those the
+    /// system trusts.
     pub upstream_ca_file: Option<PathBuf>,
 }
 

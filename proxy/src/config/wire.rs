@@ -54,8 +54,8 @@ pub struct ConfigFile {
     /// The upstreams behind VPC links: connection ids of integrations, and where they lead.
     #[serde(default)]
     pub vpc_links: BTreeMap<String, Located<VpcLink>>,
-    /// PEM file with certificates that upstreams may be signed by, besides those the system
-    /// trusts. Default: none.
+    /// PEM file with the certificates that upstreams must be signed by, instead of those the
+    /// system trusts. Default: the system's.
     #[serde(default)]
     pub upstream_ca_file: Maybe<Text>,
     /// The access log: one line for each request that reached an API.
