@@ -365,8 +365,20 @@ impl Listener {
             }
         };
         let _ = stream.set_nodelay(true);
+        // The socket has to change reactors, from that of the accepting worker to that of the
+        // one which serves it. Else each event would wake another thread, and a worker could not
+        // know what its own idle upstream connections have received.
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "cannot serve a connection"),
+        };
         let listener = self.clone();
-        pingora_runtime::current_handle().spawn(listener.serve(stream, peer, permit));
+        pingora_runtime::current_handle().spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => listener.serve(stream, peer, permit).await,
+                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+            }
+        });
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
