@@ -14,6 +14,7 @@ run: ## Build the gateway, serve the sample API and print what to try
 
 test: ## Install what the tests need and run all of them
 	@tests/install-tools
+	cargo build --package tollgate
 	cargo test --workspace
 
 bench: ## Compare with other proxies on this machine (bench/README.md)

@@ -6,7 +6,9 @@ use tollgate_tests::{Api, Gateway, Upstream, get, http_proxy, mock};
 use crate::support::{assert_error, assert_ids};
 
 fn api_with(responses: Value) -> Api {
-    Api::new().route("GET /pets", mock(200, "pets")).with("x-amazon-apigateway-gateway-responses", responses)
+    Api::new()
+        .route("GET /pets", mock(200, "pets"))
+        .with("x-amazon-apigateway-gateway-responses", responses)
 }
 
 #[test]
@@ -14,7 +16,8 @@ fn every_answer_has_ids_of_its_own() {
     let mut client = Gateway::dev(api_with(json!({}))).into_connection();
     let answers = [client.get("/pets"), client.get("/dogs"), client.get("/pets")];
     answers.iter().for_each(assert_ids);
-    let mut ids: Vec<_> = answers.iter().map(|answer| answer.header("x-amzn-RequestId").unwrap()).collect();
+    let mut ids: Vec<_> =
+        answers.iter().map(|answer| answer.header("x-amzn-RequestId").unwrap()).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 3);
@@ -33,7 +36,10 @@ fn a_gateway_response_may_have_another_status_body_and_headers() {
     } })));
     let response = gateway.get("/dogs?q=7");
     let id = response.header("x-amzn-RequestId").unwrap();
-    assert_eq!(response.summary(), (404, format!("{{\"error\":\"Missing Authentication Token\",\"id\":\"{id}\"}}")));
+    assert_eq!(
+        response.summary(),
+        (404, format!("{{\"error\":\"Missing Authentication Token\",\"id\":\"{id}\"}}"))
+    );
     assert_eq!(response.header("Access-Control-Allow-Origin"), Some("*"));
     assert_eq!(response.header("X-Asked"), Some("7"));
     assert_eq!(response.header("X-Path"), Some("/dogs"));
@@ -113,10 +119,12 @@ fn credentials_that_nobody_can_check_let_nobody_in() {
 
 #[test]
 fn a_method_of_signed_callers_lets_no_other_in() {
-    let (gateway, upstream) = guarded(json!({ "type": "apiKey", "name": "Authorization", "in": "header",
+    let (gateway, upstream) =
+        guarded(json!({ "type": "apiKey", "name": "Authorization", "in": "header",
         "x-amazon-apigateway-authtype": "awsSigv4" }));
     crate::support::assert_missing_token(&gateway.get("/"));
-    let signed = get("/").header("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=y");
+    let signed = get("/")
+        .header("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=y");
     assert!(gateway.call(signed).status >= 400);
     assert!(upstream.requests().is_empty());
 }
@@ -141,5 +149,8 @@ fn a_resource_policy_that_cannot_be_evaluated_denies() {
             "Resource": "execute-api:/*", "Condition": { "NotIpAddress": { "aws:SourceIp": "10.0.0.0/8" } } }] }),
     );
     let response = Gateway::dev(api).get("/");
-    assert_eq!((response.status, response.header("x-amzn-ErrorType")), (403, Some("AccessDeniedException")));
+    assert_eq!(
+        (response.status, response.header("x-amzn-ErrorType")),
+        (403, Some("AccessDeniedException"))
+    );
 }

@@ -1,7 +1,9 @@
 //! HTTP (not proxy): only what is mapped passes. MOCK, Lambda and VPC links.
 
 use serde_json::{Value, json};
-use tollgate_tests::{Api, Dev, Gateway, Response, Serve, Upstream, get, http, http_proxy, mock, post, request};
+use tollgate_tests::{
+    Api, Dev, Gateway, Response, Serve, Upstream, get, http, http_proxy, mock, post, request,
+};
 
 use crate::support::{assert_error, assert_internal_error};
 
@@ -24,10 +26,16 @@ fn mapped_response(backend: &str, responses: Value) -> Response {
 fn an_http_integration_passes_the_body_and_nothing_else() {
     let upstream = Upstream::echo();
     let gateway = Gateway::dev(Api::new().route("POST /", http(&upstream.url("/x"))));
-    let sent = post("/?q=1", "{\"a\":1}").header("X-Custom", "1").header("Authorization", "Bearer x").header("Content-Type", "text/plain");
+    let sent = post("/?q=1", "{\"a\":1}")
+        .header("X-Custom", "1")
+        .header("Authorization", "Bearer x")
+        .header("Content-Type", "text/plain");
     assert_eq!(gateway.call(sent).status, 200);
     let received = upstream.request();
-    assert_eq!((received.line(), received.body.as_slice()), ("POST /x HTTP/1.1", &b"{\"a\":1}"[..]));
+    assert_eq!(
+        (received.line(), received.body.as_slice()),
+        ("POST /x HTTP/1.1", &b"{\"a\":1}"[..])
+    );
     for (name, value) in [
         ("X-Custom", None),
         ("Authorization", None),
@@ -46,14 +54,18 @@ fn an_http_integration_passes_the_body_and_nothing_else() {
 #[test]
 fn an_http_integration_passes_what_is_mapped() {
     let upstream = Upstream::echo();
-    let api = http_with(&upstream.url("/x"), json!({
-        "integration.request.header.X-Token": "method.request.header.Authorization",
-        "integration.request.header.X-Body": "method.request.body.user.name",
-        "integration.request.querystring.term": "method.request.querystring.q",
-        "integration.request.querystring.all": "method.request.multivaluequerystring.tag",
-        "integration.request.header.X-Absent": "method.request.header.Absent",
-    }));
-    let sent = post("/?q=a%20b&tag=1&tag=2&other=3", r#"{"user":{"name":"Ada"}}"#).header("Authorization", "Bearer x");
+    let api = http_with(
+        &upstream.url("/x"),
+        json!({
+            "integration.request.header.X-Token": "method.request.header.Authorization",
+            "integration.request.header.X-Body": "method.request.body.user.name",
+            "integration.request.querystring.term": "method.request.querystring.q",
+            "integration.request.querystring.all": "method.request.multivaluequerystring.tag",
+            "integration.request.header.X-Absent": "method.request.header.Absent",
+        }),
+    );
+    let sent = post("/?q=a%20b&tag=1&tag=2&other=3", r#"{"user":{"name":"Ada"}}"#)
+        .header("Authorization", "Bearer x");
     let response = Gateway::dev(api).call(sent);
     let received = upstream.request();
     assert_eq!(response.status, 200);
@@ -69,7 +81,10 @@ fn an_http_integration_passes_what_is_mapped() {
 #[test]
 fn a_mapping_that_reads_a_body_needs_one_that_is_json() {
     let upstream = Upstream::echo();
-    let api = http_with(&upstream.url("/x"), json!({ "integration.request.header.X-A": "method.request.body.a" }));
+    let api = http_with(
+        &upstream.url("/x"),
+        json!({ "integration.request.header.X-A": "method.request.body.a" }),
+    );
     let mut client = Gateway::dev(api).into_connection();
     let refused = client.call(post("/", "{not json"));
     assert_error(&refused, 400, "BadRequestException", "Invalid JSON in request body");
@@ -84,7 +99,11 @@ fn a_backends_status_selects_the_response() {
         "default": { "statusCode": "200" },
     });
     let answered = |status: u16| {
-        mapped_response(&format!("HTTP/1.1 {status} X\r\nContent-Length: 1\r\n\r\nx"), responses.clone()).summary()
+        mapped_response(
+            &format!("HTTP/1.1 {status} X\r\nContent-Length: 1\r\n\r\nx"),
+            responses.clone(),
+        )
+        .summary()
     };
     assert_eq!(answered(418), (404, "x".into()));
     assert_eq!(answered(503), (502, "x".into()));
@@ -101,7 +120,10 @@ fn a_selection_pattern_matches_the_whole_status() {
 #[test]
 fn a_status_that_no_response_takes_is_an_internal_error() {
     let responses = json!({ "200": { "statusCode": "200" } });
-    assert_internal_error(&mapped_response("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", responses));
+    assert_internal_error(&mapped_response(
+        "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+        responses,
+    ));
 }
 
 #[test]
@@ -137,14 +159,19 @@ fn a_response_cannot_be_split_by_a_mapped_body() {
     let responses = json!({ "default": { "statusCode": "200", "responseParameters": {
         "method.response.header.X-Body": "integration.response.body.id" } } });
     let body = r#"{"id":"7\r\nX-Evil: 1"}"#;
-    let response = mapped_response(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()), responses);
+    let response = mapped_response(
+        &format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+        responses,
+    );
     assert_eq!((response.status, response.header("X-Evil")), (200, None));
 }
 
 #[test]
 fn an_http_integration_fails_like_a_proxy() {
     let (_socket, address) = Upstream::refusing();
-    assert_internal_error(&Gateway::dev(Api::new().route("GET /", http(&format!("http://{address}/")))).get("/"));
+    assert_internal_error(
+        &Gateway::dev(Api::new().route("GET /", http(&format!("http://{address}/")))).get("/"),
+    );
     let upstream = Upstream::scripted(|mut session| session.wait_for_close());
     let mut integration = http(&upstream.url("/"));
     integration["timeoutInMillis"] = json!(100);
@@ -190,7 +217,9 @@ fn a_preflight_is_answered_by_a_mock() {
         "method.response.header.Access-Control-Allow-Origin": "'*'",
         "method.response.header.Access-Control-Allow-Methods": "'GET,OPTIONS'",
     });
-    let preflight = request("OPTIONS", "/").header("Origin", "https://a.example").header("Access-Control-Request-Method", "GET");
+    let preflight = request("OPTIONS", "/")
+        .header("Origin", "https://a.example")
+        .header("Access-Control-Request-Method", "GET");
     let response = Gateway::dev(Api::new().route("OPTIONS /", integration)).call(preflight);
     assert_eq!(response.summary(), (200, String::new()));
     assert_eq!(response.header("Access-Control-Allow-Origin"), Some("*"));
@@ -217,7 +246,10 @@ fn through_link(id: &str, url: &str) -> Api {
 fn a_vpc_link_leads_to_its_addresses_and_the_uri_only_names_the_host() {
     let (one, two) = (Upstream::echo(), Upstream::echo());
     let gateway = Serve::new(through_link("link1", "http://inside.example/x"))
-        .with(&format!("vpc_links: {{link1: {{addresses: ['{}', '{}']}}}}", one.address, two.address))
+        .with(&format!(
+            "vpc_links: {{link1: {{addresses: ['{}', '{}']}}}}",
+            one.address, two.address
+        ))
         .start();
     for _ in 0..4 {
         let response = gateway.call(get("/prod").host(&gateway.default_host()));
@@ -249,7 +281,9 @@ fn a_vpc_link_with_nobody_behind_it_is_an_internal_error() {
 
 #[test]
 fn a_vpc_link_that_is_not_configured_is_an_internal_error_and_a_warning() {
-    let mut gateway = Dev::new(through_link("link1", "http://inside.example/x")).start();
-    gateway.process.stderr_line("that the link leads nowhere", |line| line.contains("VPC link \"link1\"").then_some(()));
+    let gateway = Dev::new(through_link("link1", "http://inside.example/x")).start();
+    gateway.process.stderr_line("that the link leads nowhere", |line| {
+        line.contains("VPC link \"link1\"").then_some(())
+    });
     assert_internal_error(&gateway.get("/"));
 }

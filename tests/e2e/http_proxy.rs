@@ -1,7 +1,9 @@
 //! HTTP_PROXY: what passes, what the gateway adds and what it holds back.
 
 use serde_json::json;
-use tollgate_tests::{Api, Dev, Gateway, Received, Request, Upstream, get, greedy, http_proxy, post, request};
+use tollgate_tests::{
+    Api, Dev, Gateway, Received, Request, Upstream, get, greedy, http_proxy, post, request,
+};
 
 use crate::support::assert_internal_error;
 
@@ -31,11 +33,19 @@ fn mapped(upstream: &Upstream, path: &str, parameters: serde_json::Value) -> Api
 
 #[test]
 fn a_request_passes_as_the_client_sent_it() {
-    let sent = post("/a/b?c=d&e", "hello").header("Accept", "text/*").header("X-Custom", "1").header("Authorization", "Bearer x");
+    let sent = post("/a/b?c=d&e", "hello")
+        .header("Accept", "text/*")
+        .header("X-Custom", "1")
+        .header("Authorization", "Bearer x");
     let received = received(sent);
     assert_eq!(received.line(), "POST /a/b?c=d&e HTTP/1.1");
     assert_eq!(received.body, b"hello");
-    for (name, value) in [("Accept", "text/*"), ("X-Custom", "1"), ("Authorization", "Bearer x"), ("Content-Length", "5")] {
+    for (name, value) in [
+        ("Accept", "text/*"),
+        ("X-Custom", "1"),
+        ("Authorization", "Bearer x"),
+        ("Content-Length", "5"),
+    ] {
         assert_eq!(received.header(name).as_deref(), Some(value), "{name}");
     }
 }
@@ -54,7 +64,11 @@ fn the_backend_learns_who_asks_and_through_which_api() {
     assert_eq!(header("X-Amzn-Apigateway-Api-Id"), Some(gateway.api_id.clone()));
     assert_eq!(header("Connection").as_deref(), Some("keep-alive"));
     let trace = header("X-Amzn-Trace-Id").expect("a trace id");
-    assert!(trace.starts_with("Root=1-") && trace.len() >= "Root=1-01234567-0123456789abcdef01234567".len(), "{trace}");
+    assert!(
+        trace.starts_with("Root=1-")
+            && trace.len() >= "Root=1-01234567-0123456789abcdef01234567".len(),
+        "{trace}"
+    );
 }
 
 #[test]
@@ -106,8 +120,17 @@ fn headers_of_the_connection_stay_behind() {
         .header("Content-MD5", "x");
     let received = received(sent);
     for name in [
-        "X-Secret", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade", "Via", "Max-Forwards", "Server", "WWW-Authenticate",
-        "Proxy-Authorization", "Content-MD5",
+        "X-Secret",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "TE",
+        "Upgrade",
+        "Via",
+        "Max-Forwards",
+        "Server",
+        "WWW-Authenticate",
+        "Proxy-Authorization",
+        "Content-MD5",
     ] {
         assert_eq!(received.header(name), None, "{name}");
     }
@@ -116,17 +139,25 @@ fn headers_of_the_connection_stay_behind() {
 
 #[test]
 fn a_header_with_an_underscore_stays_behind() {
-    let received = received(get("/").header("X_Forwarded_For", "10.9.9.9").header("Content_Length", "7"));
+    let received =
+        received(get("/").header("X_Forwarded_For", "10.9.9.9").header("Content_Length", "7"));
     assert!(!received.head.contains('_'), "{}", received.head);
     assert_eq!(received.header("X-Forwarded-For").as_deref(), Some("127.0.0.1"));
 }
 
 #[test]
 fn a_response_passes_as_the_backend_sent_it() {
-    let response = answered("HTTP/1.1 418 I'm a teapot\r\nX-One: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 3\r\n\r\ntea");
+    let response = answered(
+        "HTTP/1.1 418 I'm a teapot\r\nX-One: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 3\r\n\r\ntea",
+    );
     assert_eq!(response.summary(), (418, "tea".into()));
     assert_eq!(response.header("X-One"), Some("1"));
-    let cookies: Vec<_> = response.headers.iter().filter(|(name, _)| name == "Set-Cookie").map(|(_, value)| value.as_str()).collect();
+    let cookies: Vec<_> = response
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "Set-Cookie")
+        .map(|(_, value)| value.as_str())
+        .collect();
     assert_eq!(cookies, ["a=b", "c=d"]);
     crate::support::assert_ids(&response);
     assert_eq!(response.header("X-Amzn-Trace-Id"), None);
@@ -139,7 +170,13 @@ fn headers_that_the_gateway_sends_itself_are_remapped() {
         "HTTP/1.1 200 OK\r\nDate: yesterday\r\nServer: backend\r\nx-amzn-RequestId: 7\r\nConnection: keep-alive\r\nVia: 1.1 x\r\n\
          Content-Length: 2\r\n\r\nok",
     );
-    for (name, value) in [("Date", "yesterday"), ("Server", "backend"), ("x-amzn-RequestId", "7"), ("Connection", "keep-alive"), ("Content-Length", "2")] {
+    for (name, value) in [
+        ("Date", "yesterday"),
+        ("Server", "backend"),
+        ("x-amzn-RequestId", "7"),
+        ("Connection", "keep-alive"),
+        ("Content-Length", "2"),
+    ] {
         assert_eq!(response.header(&format!("x-amzn-Remapped-{name}")), Some(value), "{name}");
     }
     assert!(response.header("Date").is_some_and(|date| date.ends_with(" GMT")));
@@ -149,30 +186,52 @@ fn headers_that_the_gateway_sends_itself_are_remapped() {
 #[test]
 fn a_mapped_query_value_is_added_to_the_clients() {
     let upstream = Upstream::echo();
-    let api = mapped(&upstream, "/x?fixed=0", json!({
-        "integration.request.querystring.literal": "'1'",
-        "integration.request.querystring.path": "method.request.path.id",
-        "integration.request.querystring.absent": "method.request.header.Absent",
-    }));
+    let api = mapped(
+        &upstream,
+        "/x?fixed=0",
+        json!({
+            "integration.request.querystring.literal": "'1'",
+            "integration.request.querystring.path": "method.request.path.id",
+            "integration.request.querystring.absent": "method.request.header.Absent",
+        }),
+    );
     let response = Gateway::dev(api).get("/pets/a%26b?client=yes&client=no");
-    assert_eq!(response.echoed_target(), "GET /x?fixed=0&client=yes&client=no&literal=1&path=a%26b");
+    assert_eq!(
+        response.echoed_target(),
+        "GET /x?fixed=0&client=yes&client=no&literal=1&path=a%26b"
+    );
 }
 
 #[test]
 fn a_mapped_header_overrides_the_clients() {
     let upstream = Upstream::echo();
-    let api = mapped(&upstream, "/x", json!({
-        "integration.request.header.X-Id": "method.request.path.id",
-        "integration.request.header.X-Stage": "context.stage",
-        "integration.request.header.X-Variable": "stageVariables.colour",
-        "integration.request.header.User-Agent": "'gateway'",
-        "integration.request.header.X-Last": "method.request.querystring.q",
-        "integration.request.header.X-All": "method.request.multivalueheader.X-Many",
-    }));
+    let api = mapped(
+        &upstream,
+        "/x",
+        json!({
+            "integration.request.header.X-Id": "method.request.path.id",
+            "integration.request.header.X-Stage": "context.stage",
+            "integration.request.header.X-Variable": "stageVariables.colour",
+            "integration.request.header.User-Agent": "'gateway'",
+            "integration.request.header.X-Last": "method.request.querystring.q",
+            "integration.request.header.X-All": "method.request.multivalueheader.X-Many",
+        }),
+    );
     let gateway = Dev::new(api).argument("--stage-variable=colour=blue").start();
-    let sent = get("/pets/7?q=1&q=2").header("X-Id", "forged").header("User-Agent", "curl").header("X-Many", "a").header("X-Many", "b");
+    let sent = get("/pets/7?q=1&q=2")
+        .header("X-Id", "forged")
+        .header("User-Agent", "curl")
+        .header("X-Many", "a")
+        .header("X-Many", "b");
     let response = gateway.call(sent);
-    for (name, value) in [("X-Id", "7"), ("X-Stage", "dev"), ("X-Variable", "blue"), ("User-Agent", "gateway"), ("X-Last", "2"), ("X-All", "a,b")] {
+    for (name, value) in [
+        ("X-Id", "7"),
+        ("X-Stage", "dev"),
+        ("X-Variable", "blue"),
+        ("User-Agent", "gateway"),
+        ("X-Last", "2"),
+        ("X-All", "a,b"),
+    ] {
         assert_eq!(response.echoed_header(name).as_deref(), Some(value), "{name}");
     }
 }
@@ -180,7 +239,11 @@ fn a_mapped_header_overrides_the_clients() {
 #[test]
 fn a_mapped_value_cannot_begin_another_header() {
     let upstream = Upstream::echo();
-    let api = mapped(&upstream, "/x", json!({ "integration.request.header.X-Query": "method.request.querystring.q" }));
+    let api = mapped(
+        &upstream,
+        "/x",
+        json!({ "integration.request.header.X-Query": "method.request.querystring.q" }),
+    );
     let response = Gateway::dev(api).get("/pets/7?q=a%0d%0aX-Evil:%201");
     assert_eq!(response.echoed_header("X-Evil"), None);
 }
@@ -188,8 +251,11 @@ fn a_mapped_value_cannot_begin_another_header() {
 #[test]
 fn a_mapping_to_a_header_of_the_gateway_is_a_broken_configuration() {
     let upstream = Upstream::echo();
-    for name in ["Content-Length", "Transfer-Encoding", "X-Amzn-Trace-Id", "X-Amzn-Apigateway-Api-Id"] {
-        let api = mapped(&upstream, "/x", json!({ format!("integration.request.header.{name}"): "'1'" }));
+    for name in
+        ["Content-Length", "Transfer-Encoding", "X-Amzn-Trace-Id", "X-Amzn-Apigateway-Api-Id"]
+    {
+        let api =
+            mapped(&upstream, "/x", json!({ format!("integration.request.header.{name}"): "'1'" }));
         assert_internal_error(&Gateway::dev(api).get("/pets/7"));
     }
     assert!(upstream.requests().is_empty());
@@ -198,10 +264,30 @@ fn a_mapping_to_a_header_of_the_gateway_is_a_broken_configuration() {
 #[test]
 fn stage_variables_say_where_the_backend_is() {
     let upstream = Upstream::echo();
-    let api = Api::new().route("GET /", http_proxy("http://${stageVariables.host}/${stageVariables.path}/x"));
-    let gateway =
-        Dev::new(api).argument(format!("--stage-variable=host={}", upstream.address)).argument("--stage-variable=path=v2").start();
+    let api = Api::new()
+        .route("GET /", http_proxy("http://${stageVariables.host}/${stageVariables.path}/x"));
+    let gateway = Dev::new(api)
+        .argument(format!("--stage-variable=host={}", upstream.address))
+        .argument("--stage-variable=path=v2")
+        .start();
     assert_eq!(gateway.get("/").echoed_target(), "GET /v2/x");
+}
+
+#[test]
+fn intrinsics_and_parameters_say_where_the_backend_is() {
+    let upstream = Upstream::echo();
+    let mut integration = http_proxy("");
+    integration["uri"] = json!({ "Fn::Sub": "http://${Backend}/${AWS::Region}" });
+    let api = Api::new().route("GET /", integration);
+    let gateway = Dev::new(api).argument(format!("--param=Backend={}", upstream.address)).start();
+    assert_eq!(gateway.get("/").echoed_target(), "GET /us-east-1");
+}
+
+#[test]
+fn the_built_in_echo_is_a_stage_variable() {
+    let api = Api::new().route("GET /", http_proxy("http://${stageVariables.echo}/hello"));
+    let response = Dev::new(api).argument("--echo").start().get("/");
+    assert!(response.status == 200 && response.text().contains("/hello"), "{response:?}");
 }
 
 #[test]
@@ -211,7 +297,10 @@ fn a_path_parameter_cannot_choose_another_path_of_the_backend() {
         "requestParameters": { "integration.request.path.name": "method.request.querystring.name" } });
     let mut client = Gateway::dev(Api::new().route("GET /", integration)).into_connection();
     assert_eq!(client.get("/?name=a/b").echoed_target(), "GET /private/a%2Fb?name=a/b");
-    assert_eq!(client.get("/?name=a%3Fb%23c").echoed_target(), "GET /private/a%3Fb%23c?name=a%3Fb%23c");
+    assert_eq!(
+        client.get("/?name=a%3Fb%23c").echoed_target(),
+        "GET /private/a%3Fb%23c?name=a%3Fb%23c"
+    );
     assert_eq!(client.get("/?name=..").status, 400);
 }
 
@@ -236,6 +325,8 @@ fn a_head_request_gets_no_body_even_where_the_backend_is_asked_with_get() {
     assert_eq!(client.call(request("HEAD", "/")).status, 200);
     // The next answer begins where the head ended.
     assert_eq!(client.get("/").echoed_target(), "GET /x");
+    let response = gateway.connect_http2().call(request("HEAD", "/"));
+    assert_eq!(response.summary(), (200, String::new()));
 }
 
 #[test]
@@ -261,7 +352,8 @@ fn a_kept_connection_that_the_backend_closed_costs_no_request() {
 
 #[test]
 fn a_backend_that_wants_its_connection_closed_is_left_alone() {
-    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     let mut client = Gateway::dev(greedy(&upstream.url(""))).into_connection();
     for _ in 0..3 {
         assert_eq!(client.get("/").status, 200);

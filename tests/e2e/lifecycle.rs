@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
 
 use serde_json::Value;
-use tollgate_tests::{Api, DEADLINE, Gateway, Http2, Load, Serve, Upstream, eventually, get, greedy, http_proxy, mock};
+use tollgate_tests::{
+    Api, DEADLINE, Gateway, Http2, Load, Serve, Upstream, eventually, get, greedy, http_proxy, mock,
+};
 
 fn version(number: usize) -> Api {
     Api::new().route("GET /", mock(200, &format!("version {number}")))
@@ -17,7 +19,9 @@ fn a_changed_definition_is_served() {
     let mut client = gateway.connect();
     assert_eq!(client.get("/").text(), "version 1");
     gateway.replace_file("api.yaml", version(2).text());
-    eventually("the new version is served", || (client.get("/").text() == "version 2").then_some(()));
+    eventually("the new version is served", || {
+        (client.get("/").text() == "version 2").then_some(())
+    });
 }
 
 #[test]
@@ -29,7 +33,9 @@ fn definitions_change_under_load_without_a_failed_request() {
     for number in 1..=5 {
         gateway.replace_file("api.yaml", version(number).text());
         let expected = format!("version {number}");
-        eventually("the new version is served", || (gateway.get("/").text() == expected).then_some(()));
+        eventually("the new version is served", || {
+            (gateway.get("/").text() == expected).then_some(())
+        });
         load.more();
     }
     load.finish();
@@ -38,30 +44,61 @@ fn definitions_change_under_load_without_a_failed_request() {
 
 #[test]
 fn a_definition_that_does_not_load_keeps_the_old_one_serving() {
-    let mut gateway = Gateway::dev(version(1));
+    let gateway = Gateway::dev(version(1));
     gateway.replace_file("api.yaml", "openapi: 3.0.1\npaths: [");
     gateway.process.stderr_line("why it is not reloaded", |line| {
         (line.starts_with("api.yaml") && line.contains("still served")).then_some(())
     });
     assert_eq!(gateway.get("/").text(), "version 1");
     gateway.replace_file("api.yaml", version(2).text());
-    eventually("a good one is served again", || (gateway.get("/").text() == "version 2").then_some(()));
+    eventually("a good one is served again", || {
+        (gateway.get("/").text() == "version 2").then_some(())
+    });
+}
+
+#[test]
+fn a_definition_that_is_gone_keeps_the_old_one_serving() {
+    let gateway = Gateway::dev(version(1));
+    std::fs::remove_file(gateway.path("api.yaml")).unwrap();
+    gateway.process.stderr_line("that it is gone", |line| {
+        (line.starts_with("api.yaml: cannot be read") && line.contains("still served"))
+            .then_some(())
+    });
+    assert_eq!(gateway.get("/").text(), "version 1");
+}
+
+#[test]
+fn a_changed_definition_is_served_in_production_too() {
+    let gateway = Serve::new(version(1)).start();
+    let request = get("/prod").host(&gateway.default_host());
+    assert_eq!(gateway.call(request.clone()).text(), "version 1");
+    gateway.replace_file("petstore01-prod.yaml", version(2).text());
+    eventually("the new version is served", || {
+        (gateway.call(request.clone()).text() == "version 2").then_some(())
+    });
 }
 
 #[test]
 fn sighup_reads_the_configuration_again() {
-    let mut gateway = Serve::new(version(1)).start();
+    let gateway = Serve::new(version(1)).start();
     let host = gateway.default_host();
     gateway.replace_file("second.yaml", version(2).text());
     let text = std::fs::read_to_string(gateway.path("tollgate.yaml")).unwrap();
-    let more = text.replace("apis:\n", "apis:\n- {definition: second.yaml, api_id: petstore01, stage: test}\n");
+    let more = text.replace(
+        "apis:\n",
+        "apis:\n- {definition: second.yaml, api_id: petstore01, stage: test}\n",
+    );
     gateway.replace_file("tollgate.yaml", more);
     gateway.process.signal(libc::SIGHUP);
-    eventually("the new stage is served", || (gateway.call(get("/test").host(&host)).text() == "version 2").then_some(()));
+    eventually("the new stage is served", || {
+        (gateway.call(get("/test").host(&host)).text() == "version 2").then_some(())
+    });
 
     gateway.replace_file("tollgate.yaml", "listeners: nonsense");
     gateway.process.signal(libc::SIGHUP);
-    gateway.process.stderr_line("that it is not reloaded", |line| line.contains("not reloaded").then_some(()));
+    gateway
+        .process
+        .stderr_line("that it is not reloaded", |line| line.contains("not reloaded").then_some(()));
     assert_eq!(gateway.call(get("/test").host(&host)).text(), "version 2");
 }
 
@@ -88,7 +125,9 @@ fn sigterm_lets_a_request_finish_and_takes_no_new_connection() {
     client.send(get("/").bytes());
     asked.recv_timeout(DEADLINE).expect("the backend is asked");
     gateway.process.signal(libc::SIGTERM);
-    eventually("connections are refused", || std::net::TcpStream::connect(gateway.http).is_err().then_some(()));
+    eventually("connections are refused", || {
+        std::net::TcpStream::connect(gateway.http).is_err().then_some(())
+    });
     assert!(gateway.process.is_running());
     assert_eq!(gateway.manage("/readyz").status, 503);
     assert_eq!(gateway.manage("/healthz").status, 200);
@@ -107,7 +146,9 @@ fn sigterm_lets_an_http_2_stream_finish() {
     let response = client.send(&get("/"));
     asked.recv_timeout(DEADLINE).expect("the backend is asked");
     gateway.process.signal(libc::SIGTERM);
-    eventually("connections are refused", || std::net::TcpStream::connect(gateway.http).is_err().then_some(()));
+    eventually("connections are refused", || {
+        std::net::TcpStream::connect(gateway.http).is_err().then_some(())
+    });
     answer.send(()).expect("the backend waits");
     assert_eq!(Http2::receive(response).unwrap().text(), "late");
     assert_eq!(gateway.process.exit().code(), Some(0));
@@ -148,10 +189,13 @@ fn sigint_stops_at_once() {
 }
 
 /// The new process that the log tells of.
-fn upgraded(gateway: &mut Gateway) -> u64 {
+fn upgraded(gateway: &Gateway) -> u64 {
     gateway.process.stderr_line("that the new process serves", |line| {
         let line: Value = serde_json::from_str(line).ok()?;
-        line["message"].as_str()?.contains("new process serves").then(|| line["process"].as_u64())?
+        line["message"]
+            .as_str()?
+            .contains("new process serves")
+            .then(|| line["process"].as_u64())?
     })
 }
 
@@ -161,11 +205,15 @@ fn an_upgrade_under_load_costs_no_request() {
     let api = Api::new().route("GET /", http_proxy(&upstream.url("/")));
     let mut gateway = Serve::new(api).start_installed();
     let request = get("/prod").host(&gateway.default_host());
-    let load = Load::start(gateway.http, 4, &request, |response| assert_eq!(response.status, 200, "{response:?}"));
+    let load = Load::start(gateway.http, 4, &request, |response| {
+        assert_eq!(response.status, 200, "{response:?}")
+    });
     let closing = request.clone().header("Connection", "close");
-    let new_connections = Load::start(gateway.http, 2, &closing, |response| assert_eq!(response.status, 200, "{response:?}"));
+    let new_connections = Load::start(gateway.http, 2, &closing, |response| {
+        assert_eq!(response.status, 200, "{response:?}")
+    });
     gateway.process.signal(libc::SIGUSR2);
-    let process = upgraded(&mut gateway);
+    let process = upgraded(&gateway);
     assert_ne!(process, u64::from(gateway.process.id()));
     assert_eq!(gateway.process.exit().code(), Some(0));
     load.more();
@@ -177,10 +225,26 @@ fn an_upgrade_under_load_costs_no_request() {
 }
 
 #[test]
+fn an_upgrade_keeps_every_listener() {
+    let gateway = Serve::new(version(1))
+        .tls(&tollgate_tests::Issued::of(&["localhost"]))
+        .listener("address: '127.0.0.1:0', visibility: private, vpc_id: vpc-01234567, vpc_endpoint_id: vpce-01234567")
+        .start_installed();
+    let request = get("/prod").host(&gateway.default_host());
+    gateway.replace_file("petstore01-prod.yaml", version(2).text());
+    gateway.process.signal(libc::SIGUSR2);
+    upgraded(&gateway);
+    assert_eq!(gateway.call(request.clone()).text(), "version 2");
+    assert_eq!(gateway.connect_tls().call(request.clone()).text(), "version 2");
+    assert_eq!(gateway.connect_http2().call(request).text(), "version 2");
+    assert_eq!(gateway.manage("/healthz").status, 200);
+}
+
+#[test]
 fn an_upgraded_process_can_be_upgraded_again() {
     let mut gateway = Serve::new(version(1)).start_installed();
     gateway.process.signal(libc::SIGUSR2);
-    let second = upgraded(&mut gateway);
+    let second = upgraded(&gateway);
     gateway.process.exit();
     // SAFETY: the process is one of the group that the harness ends; it was told of just now.
     assert_eq!(unsafe { libc::kill(i32::try_from(second).unwrap(), libc::SIGUSR2) }, 0);
@@ -200,7 +264,7 @@ fn an_upgrade_lets_a_request_finish() {
     client.send(get("/prod/").host(&gateway.default_host()).bytes());
     asked.recv_timeout(DEADLINE).expect("the backend is asked");
     gateway.process.signal(libc::SIGUSR2);
-    upgraded(&mut gateway);
+    upgraded(&gateway);
     assert!(gateway.process.is_running());
     answer.send(()).expect("the backend waits");
     assert_eq!(client.response().text(), "late");
@@ -210,9 +274,12 @@ fn an_upgrade_lets_a_request_finish() {
 /// Tries to upgrade, and asserts that the old process goes on.
 fn assert_upgrade_fails(mut gateway: Gateway) {
     let request = get("/prod").host(&gateway.default_host());
-    let load = Load::start(gateway.http, 2, &request, |response| assert_eq!(response.text(), "version 1"));
+    let load =
+        Load::start(gateway.http, 2, &request, |response| assert_eq!(response.text(), "version 1"));
     gateway.process.signal(libc::SIGUSR2);
-    gateway.process.stderr_line("that the upgrade failed", |line| line.contains("upgrade failed").then_some(()));
+    gateway.process.stderr_line("that the upgrade failed", |line| {
+        line.contains("upgrade failed").then_some(())
+    });
     load.more();
     load.finish();
     assert!(gateway.process.is_running());

@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
-use tollgate_tests::{Api, Dev, Gateway, Serve, Upstream, get, greedy, http_proxy, mock, post, request};
+use tollgate_tests::{
+    Api, Dev, Gateway, Serve, Upstream, get, greedy, http_proxy, mock, post, request,
+};
 
 use crate::support::is_uuid;
 
@@ -48,15 +50,22 @@ fn each_request_has_a_line_of_json() {
 #[test]
 fn refused_requests_have_a_line_too() {
     let (_socket, address) = Upstream::refusing();
-    let gateway = Gateway::dev(greedy(&format!("http://{address}")).route("GET /only/get", mock(200, "")));
+    let gateway =
+        Gateway::dev(greedy(&format!("http://{address}")).route("GET /only/get", mock(200, "")));
     gateway.get("/fails");
     let entry = gateway.access_log_entry();
-    assert_eq!((&entry["status"], &entry["errorMessage"]), (&"500".into(), &"Internal server error".into()));
+    assert_eq!(
+        (&entry["status"], &entry["errorMessage"]),
+        (&"500".into(), &"Internal server error".into())
+    );
 
     let gateway = Gateway::dev(api());
     gateway.get("/nowhere");
     let entry = gateway.access_log_entry();
-    assert_eq!((&entry["status"], &entry["errorMessage"]), (&"403".into(), &"Missing Authentication Token".into()));
+    assert_eq!(
+        (&entry["status"], &entry["errorMessage"]),
+        (&"403".into(), &"Missing Authentication Token".into())
+    );
     assert_eq!(entry["resourcePath"], "-");
 }
 
@@ -66,7 +75,10 @@ fn integration_status_and_latency_are_the_backends() {
     let gateway = Gateway::dev(greedy(&upstream.url("")));
     gateway.connect_http2().call(post("/x", "body"));
     let entry = gateway.access_log_entry();
-    assert_eq!((&entry["status"], &entry["integrationStatus"], &entry["responseLength"]), (&"418".into(), &"418".into(), &"3".into()));
+    assert_eq!(
+        (&entry["status"], &entry["integrationStatus"], &entry["responseLength"]),
+        (&"418".into(), &"418".into(), &"3".into())
+    );
     assert!(entry["integrationLatency"].as_str().unwrap().parse::<u32>().is_ok());
 }
 
@@ -89,13 +101,22 @@ fn nothing_a_client_sends_can_break_a_line() {
     let mut client = gateway.connect();
     client.send(b"GET /x HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff\xfe\xe2\x80\xa8\xc2\x85\r\n\r\n");
     client.response();
-    client.call(request("GE\"T'", "/x"));
+    client.call(request("GE'T", "/x"));
     for line in gateway.access_log(4) {
         let entry = json(&line);
         assert_ne!(entry["status"], "999", "{line}");
         assert!(!line.contains(char::is_control), "{line:?}");
     }
     assert_eq!(json(&gateway.access_log(4)[0])["userAgent"], evil);
+}
+
+#[test]
+fn what_reaches_no_api_has_no_line() {
+    let gateway = Serve::new(api()).start();
+    gateway.call(get("/").host("unknown.example"));
+    gateway.refusal("nonsense\r\n\r\n");
+    gateway.call(get("/prod/pets/7").host(&gateway.default_host()));
+    assert_eq!(gateway.access_log_entry()["path"], "/prod/pets/7");
 }
 
 #[test]
@@ -106,11 +127,15 @@ fn a_format_of_ones_own_is_followed() {
              \"$context.httpMethod $context.resourcePath $context.protocol\" $context.status $context.responseLength $context.requestId'",
         )
         .start();
-    let response = gateway.call(get("/prod/pets/7").host(&gateway.default_host()).header("User-Agent", "x"));
+    let response =
+        gateway.call(get("/prod/pets/7").host(&gateway.default_host()).header("User-Agent", "x"));
     let line = &gateway.access_log(1)[0];
     let (before, after) = line.split_once('[').expect("a time");
     assert_eq!(before, "127.0.0.1 - ");
-    let expected = format!("\"GET /pets/{{id}} HTTP/1.1\" 200 4 {}", response.header("x-amzn-RequestId").unwrap());
+    let expected = format!(
+        "\"GET /pets/{{id}} HTTP/1.1\" 200 4 {}",
+        response.header("x-amzn-RequestId").unwrap()
+    );
     assert_eq!(after.split_once("] ").map(|(_, rest)| rest), Some(expected.as_str()));
 }
 
@@ -121,7 +146,9 @@ fn a_format_that_is_no_json_cannot_be_broken_either() {
         .start();
     let mut client = gateway.connect();
     let host = gateway.default_host();
-    client.send(format!("GET /prod/pets/a%22b HTTP/1.1\r\nHost: {host}\r\nUser-Agent: a\tb \"c\"\r\n\r\n"));
+    client.send(format!(
+        "GET /prod/pets/a%22b HTTP/1.1\r\nHost: {host}\r\nUser-Agent: a\tb \"c\"\r\n\r\n"
+    ));
     client.response();
     let line = &gateway.access_log(1)[0];
     assert!(is_uuid(&line[..36]) && !line.contains(char::is_control), "{line:?}");
@@ -129,7 +156,7 @@ fn a_format_that_is_no_json_cannot_be_broken_either() {
 
 #[test]
 fn the_access_log_may_go_to_standard_output() {
-    let mut gateway = Dev::new(api()).argument("--access-log").argument("-").start();
+    let gateway = Dev::new(api()).argument("--access-log").argument("-").start();
     let id = gateway.get("/pets/7").header("x-amzn-RequestId").unwrap().to_owned();
     gateway.process.stdout_line("the request", |line| line.contains(&id).then_some(()));
 }
@@ -151,7 +178,9 @@ fn sighup_opens_the_access_log_again() {
     let rotated = gateway.path("access.log.1");
     std::fs::rename(gateway.path("access.log"), &rotated).unwrap();
     gateway.process.signal(libc::SIGHUP);
-    tollgate_tests::eventually("the file is there again", || gateway.path("access.log").exists().then_some(()));
+    tollgate_tests::eventually("the file is there again", || {
+        gateway.path("access.log").exists().then_some(())
+    });
     gateway.get("/pets/2");
     assert_eq!(json(&gateway.access_log(1)[0])["path"], "/pets/2");
     assert_eq!(std::fs::read_to_string(rotated).unwrap().lines().count(), 1);
@@ -185,18 +214,27 @@ fn requests_are_counted_by_api_and_stage() {
     assert_eq!(gateway.metric(&format!("tollgate_4xx_errors_total{labels}")), 1.0);
     assert_eq!(gateway.metric(&format!("tollgate_5xx_errors_total{labels}")), 1.0);
     assert_eq!(gateway.metric(&format!("tollgate_latency_seconds_count{labels}")), 5.0);
-    assert_eq!(gateway.metric("tollgate_latency_seconds_bucket{api=\"Pet store\",stage=\"dev\",le=\"+Inf\"}"), 5.0);
+    assert_eq!(
+        gateway
+            .metric("tollgate_latency_seconds_bucket{api=\"Pet store\",stage=\"dev\",le=\"+Inf\"}"),
+        5.0
+    );
 }
 
 #[test]
 fn the_latency_of_integrations_has_its_own_histogram() {
     let upstream = Upstream::echo();
-    let api = Api::new().route("GET /proxy", http_proxy(&upstream.url("/"))).route("GET /mock", mock(200, ""));
+    let api = Api::new()
+        .route("GET /proxy", http_proxy(&upstream.url("/")))
+        .route("GET /mock", mock(200, ""));
     let gateway = Gateway::dev(api);
     gateway.get("/proxy");
     gateway.get("/mock");
     assert_eq!(gateway.metric("tollgate_latency_seconds_count{api=\"test\",stage=\"dev\"}"), 2.0);
-    assert_eq!(gateway.metric("tollgate_integration_latency_seconds_count{api=\"test\",stage=\"dev\"}"), 1.0);
+    assert_eq!(
+        gateway.metric("tollgate_integration_latency_seconds_count{api=\"test\",stage=\"dev\"}"),
+        1.0
+    );
     assert_eq!(gateway.metric("tollgate_upstream_connections_total{result=\"opened\"}"), 1.0);
 }
 
@@ -207,7 +245,11 @@ fn what_reaches_no_api_is_counted_by_reason() {
     gateway.refusal(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)));
     gateway.call(get("/").host("unknown.example"));
     for reason in ["malformed", "head_too_large", "unlocated"] {
-        assert_eq!(gateway.metric(&format!("tollgate_requests_refused_total{{reason=\"{reason}\"}}")), 1.0, "{reason}");
+        assert_eq!(
+            gateway.metric(&format!("tollgate_requests_refused_total{{reason=\"{reason}\"}}")),
+            1.0,
+            "{reason}"
+        );
     }
 }
 
@@ -217,7 +259,13 @@ fn a_clients_words_are_no_labels() {
     gateway.call(get("/secretpath").host("secrethost.example").header("User-Agent", "secretagent"));
     let metrics = gateway.manage("/metrics").text();
     assert!(!metrics.contains("secret"), "{metrics}");
-    for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "tollgate_build_info", "tollgate_connections"] {
+    for name in [
+        "process_resident_memory_bytes",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "tollgate_build_info",
+        "tollgate_connections",
+    ] {
         assert!(metrics.contains(&format!("\n{name}")), "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that two servers could read in two ways, sent as exact bytes. None may pass.
 
-use tollgate_tests::{Connected, Dev, Gateway, Http1, Upstream, get, greedy};
+use tollgate_tests::{Connected, Dev, Gateway, Http1, Upstream, get, greedy, post};
 
 use crate::support::{assert_error, assert_ids};
 
@@ -16,7 +16,11 @@ fn assert_refused<R: AsRef<[u8]>>(requests: impl IntoIterator<Item = R>) {
         let mut client = gateway.connect();
         let _ = client.try_send(request);
         let response = client.response();
-        assert_eq!((response.status, response.header("Connection")), (400, Some("close")), "{shown}");
+        assert_eq!(
+            (response.status, response.header("Connection")),
+            (400, Some("close")),
+            "{shown}"
+        );
         assert_error(&response, 400, "BadRequestException", "Bad Request");
         client.assert_closed();
     }
@@ -32,7 +36,11 @@ fn assert_lines_refused(lines: &[&str]) {
 /// Asserts that each of these header lines (in a good head) is refused.
 #[track_caller]
 fn assert_fields_refused(fields: &[&str]) {
-    assert_refused(fields.iter().map(|field| format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\nabcde0\r\n\r\n")));
+    assert_refused(
+        fields
+            .iter()
+            .map(|field| format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\nabcde0\r\n\r\n")),
+    );
 }
 
 /// A connection to a greedy API.
@@ -207,15 +215,38 @@ fn assert_paths_refused(paths: &[&str]) {
 #[test]
 fn a_path_has_no_dot_segments() {
     assert_paths_refused(&[
-        "/..", "/.", "/a/../b", "/a/..", "/a/./b", "/%2e%2e/a", "/a/%2E%2e", "/a/.%2e/b", "/a%2f..%2fb", "/a/..%2fb", "/a%5c..%5cb",
-        "/a/..;/b", "/a/..;x=1/b", "/a/..%3b/b", "/..%5c", "/\\..\\a",
+        "/..",
+        "/.",
+        "/a/../b",
+        "/a/..",
+        "/a/./b",
+        "/%2e%2e/a",
+        "/a/%2E%2e",
+        "/a/.%2e/b",
+        "/a%2f..%2fb",
+        "/a/..%2fb",
+        "/a%5c..%5cb",
+        "/a/..;/b",
+        "/a/..;x=1/b",
+        "/a/..%3b/b",
+        "/..%5c",
+        "/\\..\\a",
     ]);
 }
 
 #[test]
 fn a_path_is_validly_encoded_text_without_control_characters() {
     assert_paths_refused(&[
-        "/%", "/%4", "/%zz", "/a%00b", "/a%0d%0aX:%201", "/%7f", "/%ff", "/%c0%af", "/%c2%85", "/%u0041",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/a%00b",
+        "/a%0d%0aX:%201",
+        "/%7f",
+        "/%ff",
+        "/%c0%af",
+        "/%c2%85",
+        "/%u0041",
     ]);
 }
 
@@ -241,7 +272,10 @@ fn a_second_request_hidden_in_a_body_is_a_body() {
     let upstream = Upstream::echo();
     let mut client = client(&upstream);
     let hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
-    client.send(format!("POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len()));
+    client.send(format!(
+        "POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{hidden}",
+        hidden.len()
+    ));
     assert_eq!(client.response().status, 200);
     client.send(format!(
         "POST /two HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n",
@@ -249,8 +283,32 @@ fn a_second_request_hidden_in_a_body_is_a_body() {
     ));
     assert_eq!(client.response().status, 200);
     client.get("/three");
-    let lines: Vec<_> = upstream.requests().iter().map(|request| request.line().to_owned()).collect();
+    let lines: Vec<_> =
+        upstream.requests().iter().map(|request| request.line().to_owned()).collect();
     assert_eq!(lines, ["POST /one HTTP/1.1", "POST /two HTTP/1.1", "GET /three HTTP/1.1"]);
+}
+
+#[test]
+fn the_body_of_a_refused_request_is_not_the_next_request() {
+    let api = tollgate_tests::Api::new().route("GET /pets", tollgate_tests::mock(200, "pets"));
+    let gateway = Gateway::dev(api);
+    let hidden = "GET /pets HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = gateway.connect();
+    client.send(post("/nowhere", hidden).bytes()).send(get("/nowhere").bytes());
+    assert_eq!([client.response().status, client.response().status], [403, 403]);
+    for head in [
+        format!(
+            "POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n",
+            hidden.len()
+        ),
+        format!("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{hidden}"),
+        format!(
+            "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n{hidden}"
+        ),
+    ] {
+        let response = gateway.refusal(head);
+        assert_eq!((response.status, response.header("Connection")), (403, Some("close")));
+    }
 }
 
 #[test]
@@ -270,10 +328,21 @@ fn what_follows_a_refused_request_is_never_served() {
 
 #[test]
 fn malformed_chunks_end_the_request_and_the_connection() {
-    for body in ["zz\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-3\r\nabc\r\n", "0x3\r\nabc\r\n", "3 \r\nabc\r\n", "3\nabc\n0\n\n", "fffffffffffffffff\r\n", "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"] {
+    for body in [
+        "zz\r\nabc\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "-3\r\nabc\r\n",
+        "0x3\r\nabc\r\n",
+        "3 \r\nabc\r\n",
+        "3\nabc\n0\n\n",
+        "fffffffffffffffff\r\n",
+        "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n",
+    ] {
         let upstream = Upstream::echo();
         let gateway = Gateway::dev(greedy(&upstream.url("")));
-        let response = gateway.refusal(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+        let response = gateway.refusal(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ));
         assert_eq!(response.status, 400, "{body:?}");
         assert!(upstream.requests().is_empty(), "{body:?}");
     }
@@ -283,7 +352,9 @@ fn malformed_chunks_end_the_request_and_the_connection() {
 fn pipelined_requests_are_answered_in_their_order() {
     let upstream = Upstream::echo();
     let mut client = client(&upstream);
-    let requests: String = (0..20).map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")).collect();
+    let requests: String = (0..20)
+        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"))
+        .collect();
     client.send(requests);
     for n in 0..20 {
         assert_eq!(client.response().echoed_target(), format!("POST /{n}"));
@@ -294,7 +365,9 @@ fn pipelined_requests_are_answered_in_their_order() {
 fn a_request_may_come_byte_by_byte() {
     let upstream = Upstream::echo();
     let mut client = client(&upstream);
-    for byte in b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" {
+    for byte in
+        b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    {
         client.send([*byte]);
     }
     assert_eq!(client.response().echoed_target(), "POST /x");
@@ -311,7 +384,12 @@ fn headers_beyond_the_quota_are_refused() {
         format!("GET / HTTP/1.1\r\nHost: a\r\nX-Padding: {}\r\n\r\n", "x".repeat(total - fixed))
     };
     let response = gateway.refusal(padded(20_483));
-    assert_error(&response, 431, "RequestHeaderFieldsTooLargeException", "Request Header Fields Too Large");
+    assert_error(
+        &response,
+        431,
+        "RequestHeaderFieldsTooLargeException",
+        "Request Header Fields Too Large",
+    );
     let mut client = gateway.connect();
     assert_eq!(client.send(padded(20_480)).response().status, 200);
     let endless = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Padding: {}", "x".repeat(100_000));

@@ -67,6 +67,11 @@ fn a_private_api_takes_smaller_headers() {
         tollgate_tests::Http1::connect(address).call(request)
     };
     let refused = sent(gateway.https, HOST);
-    assert_error(&refused, 431, "RequestHeaderFieldsTooLargeException", "Request Header Fields Too Large");
+    assert_error(
+        &refused,
+        431,
+        "RequestHeaderFieldsTooLargeException",
+        "Request Header Fields Too Large",
+    );
     assert_eq!(sent(gateway.http, &gateway.default_host()).status, 200);
 }

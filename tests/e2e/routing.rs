@@ -1,6 +1,8 @@
 //! Host, path and method to API, stage and method, seen from the wire.
 
-use tollgate_tests::{Api, Dev, Gateway, Response, Serve, Upstream, get, greedy, http_proxy, mock, request};
+use tollgate_tests::{
+    Api, Dev, Gateway, Response, Serve, Upstream, get, greedy, http_proxy, mock, request,
+};
 
 use crate::support::{assert_forbidden, assert_missing_token};
 
@@ -55,7 +57,11 @@ fn an_exact_method_beats_any_on_the_same_resource() {
 fn a_method_that_the_best_match_lacks_is_looked_for_on_less_specific_ones() {
     assert_routes(
         &["POST /test", "OPTIONS /{proxy+}"],
-        &[("POST /test", "POST /test"), ("OPTIONS /test", "OPTIONS /{proxy+}"), ("GET /test", "none")],
+        &[
+            ("POST /test", "POST /test"),
+            ("OPTIONS /test", "OPTIONS /{proxy+}"),
+            ("GET /test", "none"),
+        ],
     );
 }
 
@@ -207,8 +213,9 @@ fn a_custom_domain_name_maps_base_paths_to_stages() {
 
 #[test]
 fn a_mapping_without_a_stage_leaves_it_to_the_path() {
-    let gateway =
-        domains("- {name: api.example.com, base_path_mappings: [{base_path: store, api_id: petstore01}]}");
+    let gateway = domains(
+        "- {name: api.example.com, base_path_mappings: [{base_path: store, api_id: petstore01}]}",
+    );
     let call = |path| at(&gateway, "api.example.com", path);
     assert_eq!(call("/store/prod/pets").text(), "GET /pets");
     assert_eq!(call("/store/test/pets").text(), "test stage");
@@ -239,8 +246,9 @@ fn a_multi_level_mapping_makes_its_domain_match_by_prefix() {
 
 #[test]
 fn a_wildcard_domain_name_covers_one_level() {
-    let gateway =
-        domains("- {name: '*.example.com', base_path_mappings: [{api_id: petstore01, stage: prod}]}");
+    let gateway = domains(
+        "- {name: '*.example.com', base_path_mappings: [{api_id: petstore01, stage: prod}]}",
+    );
     assert_eq!(at(&gateway, "a.example.com", "/pets").status, 200);
     assert_eq!(at(&gateway, "B.EXAMPLE.com:443", "/pets").status, 200);
     assert_forbidden(&at(&gateway, "example.com", "/pets"));

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
 
 use bytes::Bytes;
-use tollgate_tests::{Broken, DEADLINE, Gateway, Http2, Serve, Upstream, get, greedy, post, request};
+use tollgate_tests::{
+    Broken, DEADLINE, Gateway, Http2, Serve, Upstream, get, greedy, post, request,
+};
 
 use crate::support::assert_internal_error;
 
@@ -18,13 +20,17 @@ fn answered(response: impl Into<Vec<u8>>) -> (Gateway, Upstream) {
 
 #[test]
 fn a_backend_gets_the_first_bytes_before_the_client_has_sent_the_last() {
-    for head in ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+    for head in [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
         let (seen, first) = channel();
         let upstream = Upstream::scripted(move |mut session| {
             let Some(_) = session.until(b"first") else { return };
             let _ = seen.send(());
             if session.until(b"later").is_some() {
-                session.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+                session
+                    .write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
             }
         });
         let gateway = Gateway::dev(greedy(&upstream.url("")));
@@ -39,14 +45,22 @@ fn a_backend_gets_the_first_bytes_before_the_client_has_sent_the_last() {
 
 #[test]
 fn a_client_gets_the_first_bytes_before_the_backend_has_sent_the_last() {
-    for head in ["Content-Length: 10\r\n\r\nfirst", "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", "Connection: close\r\n\r\nfirst"] {
+    for head in [
+        "Content-Length: 10\r\n\r\nfirst",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+        "Connection: close\r\n\r\nfirst",
+    ] {
         let (go_on, wait) = sync_channel(1);
         let wait = Mutex::new(wait);
         let upstream = Upstream::scripted(move |mut session| {
             let Some(_) = session.request() else { return };
             session.write(format!("HTTP/1.1 200 OK\r\n{head}"));
             let _ = wait.lock().expect("one session").recv_timeout(DEADLINE);
-            session.write(if head.contains("chunked") { "5\r\nlater\r\n0\r\n\r\n" } else { "later" });
+            session.write(if head.contains("chunked") {
+                "5\r\nlater\r\n0\r\n\r\n"
+            } else {
+                "later"
+            });
         });
         let gateway = Gateway::dev(greedy(&upstream.url("")));
         let mut client = gateway.connect();
@@ -82,11 +96,17 @@ fn a_chunked_request_stays_chunked_and_keeps_its_trailers() {
     let upstream = Upstream::echo();
     let gateway = Gateway::dev(greedy(&upstream.url("")));
     let mut client = gateway.connect();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
-    client.send("3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nContent-Length: 7\r\nHost: evil\r\n\r\n");
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
+    client.send(
+        "3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nContent-Length: 7\r\nHost: evil\r\n\r\n",
+    );
     assert_eq!(client.response().status, 200);
     let received = upstream.request();
-    assert_eq!((received.body.as_slice(), received.header("Transfer-Encoding").as_deref()), (&b"abcde"[..], Some("chunked")));
+    assert_eq!(
+        (received.body.as_slice(), received.header("Transfer-Encoding").as_deref()),
+        (&b"abcde"[..], Some("chunked"))
+    );
     let raw = String::from_utf8(received.raw).unwrap();
     // Trailers that would change framing or routing stay behind.
     assert!(raw.ends_with("\r\n0\r\nX-Sum: 5\r\n\r\n"), "{raw}");
@@ -94,11 +114,15 @@ fn a_chunked_request_stays_chunked_and_keeps_its_trailers() {
 
 #[test]
 fn a_chunked_response_stays_chunked_and_keeps_its_trailers() {
-    let (gateway, _upstream) =
-        answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\nContent-Length: 9\r\n\r\n");
+    let (gateway, _upstream) = answered(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\nContent-Length: 9\r\n\r\n",
+    );
     let mut client = gateway.connect();
     let response = client.get("/");
-    assert_eq!((response.summary(), response.header("Transfer-Encoding")), ((200, "abc".into()), Some("chunked")));
+    assert_eq!(
+        (response.summary(), response.header("Transfer-Encoding")),
+        ((200, "abc".into()), Some("chunked"))
+    );
     assert_eq!(response.trailers, [("X-Sum".to_owned(), "3".to_owned())]);
     assert_eq!(client.get("/").text(), "abc");
 }
@@ -135,11 +159,15 @@ fn a_response_that_ends_with_the_backends_connection_is_complete() {
 
 #[test]
 fn an_http_1_0_client_gets_no_chunks() {
-    let (gateway, _upstream) = answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let (gateway, _upstream) =
+        answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     let response = String::from_utf8(client.rest()).unwrap();
-    assert!(response.starts_with("HTTP/1.0 200 ") && response.ends_with("\r\n\r\nabc"), "{response}");
+    assert!(
+        response.starts_with("HTTP/1.0 200 ") && response.ends_with("\r\n\r\nabc"),
+        "{response}"
+    );
     assert!(!response.contains("chunked"), "{response}");
 }
 
@@ -190,7 +218,9 @@ fn a_client_that_waits_is_told_to_continue() {
 fn a_client_whose_body_is_refused_is_not_told_to_continue() {
     let upstream = Upstream::echo();
     let gateway = Gateway::dev(greedy(&upstream.url("")));
-    let refused = gateway.refusal("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10485761\r\nExpect: 100-continue\r\n\r\n");
+    let refused = gateway.refusal(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10485761\r\nExpect: 100-continue\r\n\r\n",
+    );
     assert_eq!(refused.summary(), (413, TOO_LARGE.into()));
     assert!(upstream.requests().is_empty());
 }
@@ -199,7 +229,9 @@ fn a_client_whose_body_is_refused_is_not_told_to_continue() {
 fn an_answer_that_comes_before_the_end_of_the_upload_reaches_the_client() {
     let upstream = Upstream::scripted(|mut session| {
         if session.head().is_some() {
-            session.write("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+            session.write(
+                "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+            );
         }
     });
     let gateway = Gateway::dev(greedy(&upstream.url("")));
@@ -212,13 +244,34 @@ fn an_answer_that_comes_before_the_end_of_the_upload_reaches_the_client() {
 }
 
 #[test]
+fn an_early_answer_reaches_a_client_that_only_reads_after_its_upload() {
+    let upstream = Upstream::scripted(|mut session| {
+        if session.head().is_some() {
+            session.write(
+                "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+            );
+        }
+    });
+    let gateway = Gateway::dev(greedy(&upstream.url("")));
+    let mut client = gateway.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {QUOTA}\r\n\r\n"));
+    let _ = client.try_send(vec![b'x'; QUOTA]);
+    assert_eq!(client.response().summary(), (401, "no".into()));
+}
+
+#[test]
 fn ten_megabytes_go_up() {
     for http2 in [false, true] {
         let upstream = Upstream::scripted(|mut session| {
             while let Some(request) = session.request() {
                 let length = request.body.len().to_string();
-                assert!(request.body.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
-                session.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{length}", length.len()));
+                assert!(
+                    request.body.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8)
+                );
+                session.write(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{length}",
+                    length.len()
+                ));
             }
         });
         let gateway = Gateway::dev(greedy(&upstream.url("")));
@@ -228,7 +281,9 @@ fn ten_megabytes_go_up() {
             gateway.connect_http2().call(request)
         } else {
             let mut client = gateway.connect();
-            client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {QUOTA}\r\n\r\n")).send(request.body);
+            client
+                .send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {QUOTA}\r\n\r\n"))
+                .send(request.body);
             client.response()
         };
         assert_eq!(response.summary(), (200, QUOTA.to_string()));
@@ -240,7 +295,8 @@ fn ten_megabytes_come_down() {
     let body: Vec<u8> = (0..QUOTA).map(|at| (at % 251) as u8).collect();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {QUOTA}\r\n\r\n");
     let (gateway, _upstream) = answered([head.as_bytes(), &body].concat());
-    let responses = [gateway.get("/"), gateway.connect_tls().get("/"), gateway.connect_http2().get("/")];
+    let responses =
+        [gateway.get("/"), gateway.connect_tls().get("/"), gateway.connect_http2().get("/")];
     for response in responses {
         assert!(response.status == 200 && response.body == body, "{} bytes", response.body.len());
     }
@@ -267,17 +323,25 @@ fn a_request_body_that_does_not_say_its_length_is_refused_once_it_is_too_long() 
     let gateway = Serve::new(greedy(&upstream.url(""))).limits("maximum_payload: 1000").start();
     let mut client = gateway.connect();
     let host = gateway.default_host();
-    client.send(format!("POST /prod/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    client.send(format!(
+        "POST /prod/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ));
     let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
     client.send(&chunk).send(&chunk).send(&chunk);
-    assert_eq!(client.response().summary(), (413, "HTTP content length exceeded 1000 bytes.".into()));
+    assert_eq!(
+        client.response().summary(),
+        (413, "HTTP content length exceeded 1000 bytes.".into())
+    );
     client.assert_closed();
     assert!(upstream.requests().is_empty());
 }
 
 #[test]
 fn a_response_beyond_the_quota_is_an_error() {
-    let upstream = Upstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n{}", "x".repeat(1001)));
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n{}",
+        "x".repeat(1001)
+    ));
     let gateway = Serve::new(greedy(&upstream.url(""))).limits("maximum_payload: 1000").start();
     assert_internal_error(&gateway.call(get("/prod/").host(&gateway.default_host())));
 }
@@ -285,7 +349,10 @@ fn a_response_beyond_the_quota_is_an_error() {
 #[test]
 fn a_response_that_turns_out_to_be_beyond_the_quota_breaks_off() {
     let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
-    let upstream = Upstream::answering(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(3)));
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        chunk.repeat(3)
+    ));
     let gateway = Serve::new(greedy(&upstream.url(""))).limits("maximum_payload: 1000").start();
     let mut client = gateway.connect();
     client.send(get("/prod/").host(&gateway.default_host()).bytes());

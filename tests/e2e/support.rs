@@ -1,6 +1,6 @@
 //! What several modules assert.
 
-use tollgate_tests::{Gateway, Response};
+use tollgate_tests::Response;
 
 /// A UUID, in lower case.
 pub fn is_uuid(text: &str) -> bool {
@@ -35,7 +35,12 @@ pub fn assert_ids(response: &Response) {
 
 #[track_caller]
 pub fn assert_missing_token(response: &Response) {
-    assert_error(response, 403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+    assert_error(
+        response,
+        403,
+        "MissingAuthenticationTokenException",
+        "Missing Authentication Token",
+    );
     assert_eq!(response.text(), r#"{"message":"Missing Authentication Token"}"#);
 }
 
@@ -48,10 +53,4 @@ pub fn assert_forbidden(response: &Response) {
 #[track_caller]
 pub fn assert_internal_error(response: &Response) {
     assert_error(response, 500, "InternalServerErrorException", "Internal server error");
-}
-
-/// Asserts that the gateway still serves.
-#[track_caller]
-pub fn assert_serves(gateway: &Gateway) {
-    assert_eq!(gateway.manage("/readyz").status, 200);
 }

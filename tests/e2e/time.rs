@@ -3,7 +3,9 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use tollgate_tests::{Api, Broken, DEADLINE, Gateway, Issued, Serve, Upstream, eventually, get, greedy, mock};
+use tollgate_tests::{
+    Api, Broken, DEADLINE, Gateway, Http2, Issued, Serve, Upstream, eventually, get, greedy, mock,
+};
 
 use crate::support::assert_error;
 
@@ -58,7 +60,9 @@ fn an_idle_connection_is_closed() {
     }
     let mut client = gateway.connect_http2();
     assert_eq!(client.get("/").status, 200);
-    eventually("the connection is gone", || (gateway.metric("tollgate_connections{protocol=\"https\"}") == 0.0).then_some(()));
+    eventually("the connection is gone", || {
+        (gateway.metric("tollgate_connections{protocol=\"https\"}") == 0.0).then_some(())
+    });
 }
 
 #[test]
@@ -67,14 +71,18 @@ fn a_tls_handshake_that_does_not_go_on_is_given_up() {
     let mut client = tollgate_tests::Http1::connect(gateway.https);
     client.send([22, 3, 1]);
     client.assert_closed();
-    eventually("it is counted", || (gateway.metric("tollgate_tls_handshakes_total{result=\"timed_out\"}") == 1.0).then_some(()));
+    eventually("it is counted", || {
+        (gateway.metric("tollgate_tls_handshakes_total{result=\"timed_out\"}") == 1.0).then_some(())
+    });
 }
 
 #[test]
 fn a_body_that_stands_still_is_refused() {
     let upstream = Upstream::scripted(|mut session| session.wait_for_close());
     let gateway = limited(&upstream, "body_stall_timeout: 500ms");
-    for framing in ["Content-Length: 10\r\n\r\nfirst", "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"] {
+    for framing in
+        ["Content-Length: 10\r\n\r\nfirst", "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"]
+    {
         let mut client = gateway.connect();
         client.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{framing}"));
         assert_error(&client.response(), 408, "RequestTimeoutException", "Request Timeout");
@@ -104,7 +112,7 @@ fn an_http_2_body_that_stands_still_ends_its_stream_only() {
     let gateway = limited(&upstream, "body_stall_timeout: 500ms");
     let mut client = gateway.connect_http2();
     let (response, _body) = client.open(&tollgate_tests::request("POST", "/"), false);
-    assert_eq!(tollgate_tests::Http2::receive(response).unwrap().status, 408);
+    assert_eq!(Http2::receive(response).unwrap().status, 408);
     assert_eq!(client.get("/").text(), "ok");
 }
 
@@ -147,8 +155,27 @@ fn a_client_that_does_not_read_its_response_is_cut_off() {
     let mut client = gateway.connect();
     client.send(get("/").bytes());
     eventually("the backend is asked", || (!upstream.requests().is_empty()).then_some(()));
-    eventually("the connection is gone", || (gateway.metric("tollgate_connections{protocol=\"http\"}") == 0.0).then_some(()));
+    eventually("the connection is gone", || {
+        (gateway.metric("tollgate_connections{protocol=\"http\"}") == 0.0).then_some(())
+    });
     assert!(matches!(client.try_response(), Err(Broken::Ended(_))));
+}
+
+#[test]
+fn an_http_2_client_that_opens_no_window_loses_its_stream_only() {
+    let body = "x".repeat(1_000_000);
+    let upstream = Upstream::answering(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let gateway = limited(&upstream, "body_stall_timeout: 500ms");
+    let mut client = gateway.connect_http2();
+    let response = client.send(&get("/"));
+    let mut stream = Http2::receive_head(response).unwrap().into_body();
+    gateway.access_log(1);
+    let end = std::iter::from_fn(|| Http2::receive_data(&mut stream)).find(Result::is_err);
+    assert!(end.is_some(), "the response looks complete");
+    assert_eq!(client.get("/").body.len(), body.len());
 }
 
 #[test]
@@ -169,7 +196,9 @@ fn a_client_that_leaves_takes_its_request_along() {
     client.read_until(b"hello");
     drop(client);
     wait.recv_timeout(DEADLINE).expect("the backend learns of it");
-    eventually("the connection is gone", || (gateway.metric("tollgate_connections{protocol=\"http\"}") == 0.0).then_some(()));
+    eventually("the connection is gone", || {
+        (gateway.metric("tollgate_connections{protocol=\"http\"}") == 0.0).then_some(())
+    });
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
-use tollgate_tests::{Api, Authority, Gateway, Http1, Issued, Load, Serve, TlsOptions, curl, eventually, get, mock};
+use tollgate_tests::{
+    Api, Authority, Gateway, Http1, Issued, Load, Serve, TlsOptions, curl, eventually, get, mock,
+};
 
 fn api() -> Api {
     Api::new().route("GET /", mock(200, "ok"))
@@ -14,7 +16,9 @@ fn api() -> Api {
 fn named(names: &[&str]) -> Serve {
     let domains: Vec<String> = names
         .iter()
-        .map(|name| format!("{{name: {name}, base_path_mappings: [{{api_id: petstore01, stage: prod}}]}}"))
+        .map(|name| {
+            format!("{{name: {name}, base_path_mappings: [{{api_id: petstore01, stage: prod}}]}}")
+        })
         .collect();
     Serve::new(api()).with(&format!("domain_names: [{}]", domains.join(", ")))
 }
@@ -44,7 +48,9 @@ fn tls_1_1_is_refused() {
     let answer = client.rest();
     // At most an alert; never a ServerHello.
     assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
-    eventually("it is counted", || (gateway.metric("tollgate_tls_handshakes_total{result=\"failed\"}") == 1.0).then_some(()));
+    eventually("it is counted", || {
+        (gateway.metric("tollgate_tls_handshakes_total{result=\"failed\"}") == 1.0).then_some(())
+    });
 }
 
 #[test]
@@ -58,11 +64,11 @@ fn a_client_without_tls_is_not_served_on_a_tls_listener() {
 
 #[test]
 fn the_name_a_client_asks_for_chooses_the_certificate() {
-    let (one, two) = (Issued::of(&["one.example"]), Issued::of(&["two.example", "*.three.example"]));
+    let (one, two) =
+        (Issued::of(&["one.example"]), Issued::of(&["two.example", "*.three.example"]));
     let gateway = named(&["one.example"]).tls(&one).certificate("two", &two).start();
-    let certificate = |name: &str| {
-        Http1::connect_tls(gateway.https, &TlsOptions::new().name(name)).certificate()
-    };
+    let certificate =
+        |name: &str| Http1::connect_tls(gateway.https, &TlsOptions::new().name(name)).certificate();
     assert_eq!(certificate("one.example"), one.der());
     assert_eq!(certificate("two.example"), two.der());
     assert_eq!(certificate("a.three.example"), two.der());
@@ -77,10 +83,20 @@ fn a_certificate_is_verified_by_real_clients() {
     let gateway = named(&["api.example.com"]).tls(&authority.issue(&["api.example.com"])).start();
     std::fs::write(gateway.path("ca.pem"), &authority.certificate).unwrap();
     let port = gateway.https.port();
-    let (ca, resolve) = (gateway.path("ca.pem").display().to_string(), format!("api.example.com:{port}:127.0.0.1"));
+    let (ca, resolve) =
+        (gateway.path("ca.pem").display().to_string(), format!("api.example.com:{port}:127.0.0.1"));
     let url = format!("https://api.example.com:{port}/");
     for version in ["--http1.1", "--http2"] {
-        let fetched = curl(&["--cacert", &ca, "--resolve", &resolve, version, "-w", " %{http_version}", &url]);
+        let fetched = curl(&[
+            "--cacert",
+            &ca,
+            "--resolve",
+            &resolve,
+            version,
+            "-w",
+            " %{http_version}",
+            &url,
+        ]);
         let expected = if version == "--http2" { "ok 2" } else { "ok 1.1" };
         assert_eq!((fetched.code, fetched.stdout.as_str()), (0, expected), "{}", fetched.stderr);
     }
@@ -101,7 +117,10 @@ fn the_protocol_is_negotiated() {
     let gateway = Gateway::dev(api());
     let negotiated = |protocols: &[&str]| {
         let client = Http1::connect_tls(gateway.https, &TlsOptions::new().alpn(protocols));
-        client.session().alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned())
+        client
+            .session()
+            .alpn_protocol()
+            .map(|protocol| String::from_utf8_lossy(protocol).into_owned())
     };
     assert_eq!(negotiated(&["h2", "http/1.1"]).as_deref(), Some("h2"));
     assert_eq!(negotiated(&["http/1.1"]).as_deref(), Some("http/1.1"));
@@ -139,7 +158,9 @@ fn a_new_certificate_is_used_without_a_restart_and_without_a_failed_request() {
     let mut before = connect();
     gateway.replace_file("tls.pem", &new.certificate);
     gateway.replace_file("tls.key", &new.key);
-    eventually("handshakes get the new certificate", || (connect().certificate() == new.der()).then_some(()));
+    eventually("handshakes get the new certificate", || {
+        (connect().certificate() == new.der()).then_some(())
+    });
     load.more();
     load.finish();
     // A connection that was there before goes on.
@@ -149,7 +170,7 @@ fn a_new_certificate_is_used_without_a_restart_and_without_a_failed_request() {
 #[test]
 fn a_certificate_that_cannot_be_used_keeps_the_old_one_serving() {
     let old = Issued::of(&["one.example"]);
-    let mut gateway = named(&["one.example"]).tls(&old).start();
+    let gateway = named(&["one.example"]).tls(&old).start();
     gateway.replace_file("tls.pem", "not a certificate");
     gateway.process.stderr_line("that it is not reloaded", |line| {
         (line.contains("not reloaded") && line.contains("tls.pem")).then_some(())

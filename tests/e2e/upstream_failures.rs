@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use tollgate_tests::{
-    Api, Authority, Broken, Gateway, Issued, Response, Serve, Upstream, UpstreamHttp2, get, greedy, http_proxy, post,
+    Api, Authority, Broken, Gateway, Issued, Response, Serve, Upstream, UpstreamHttp2, get, greedy,
+    http_proxy, post,
 };
 
 use crate::support::{assert_error, assert_internal_error};
@@ -95,9 +96,25 @@ fn a_response_that_breaks_off_never_looks_complete() {
 }
 
 #[test]
+fn a_backend_that_falls_silent_in_its_body_breaks_off() {
+    let upstream = Upstream::scripted(|mut session| {
+        if session.request().is_some() {
+            session.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+            session.wait_for_close();
+        }
+    });
+    let gateway = Serve::new(greedy(&upstream.url(""))).limits("body_stall_timeout: 500ms").start();
+    let mut client = gateway.connect();
+    client.send(get("/prod/").host(&gateway.default_host()).bytes());
+    assert!(matches!(client.try_response(), Err(Broken::Ended(_))));
+}
+
+#[test]
 fn other_streams_survive_a_response_that_breaks_off() {
     let upstream = Upstream::answering_once("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
-    let api = Api::new().route("GET /broken", http_proxy(&upstream.url("/"))).route("GET /mock", tollgate_tests::mock(200, "ok"));
+    let api = Api::new()
+        .route("GET /broken", http_proxy(&upstream.url("/")))
+        .route("GET /mock", tollgate_tests::mock(200, "ok"));
     let gateway = Gateway::dev(api);
     let mut client = gateway.connect_http2();
     assert!(client.try_call(&get("/broken")).is_err());
@@ -114,8 +131,12 @@ fn a_backend_over_tls_is_verified() {
         .route("GET /trusted", http_proxy(&upstream.url("/x")))
         .route("GET /stranger", http_proxy(&stranger.url("/x")))
         .route("GET /misnamed", http_proxy(&misnamed.url("/x")));
-    let gateway = Serve::new(api).file("ca.pem", &trusted.certificate).with("upstream_ca_file: ca.pem").start();
-    let call = |path: &str| gateway.call(get(&format!("/prod{path}")).host(&gateway.default_host()));
+    let gateway = Serve::new(api)
+        .file("ca.pem", &trusted.certificate)
+        .with("upstream_ca_file: ca.pem")
+        .start();
+    let call =
+        |path: &str| gateway.call(get(&format!("/prod{path}")).host(&gateway.default_host()));
     assert_eq!(call("/trusted").echoed_target(), "GET /x");
     assert_internal_error(&call("/stranger"));
     assert_internal_error(&call("/misnamed"));
@@ -127,7 +148,10 @@ fn a_definition_may_do_without_verification() {
     let stranger = Upstream::echo_tls(&Issued::of(&["elsewhere.example"]));
     let mut integration = http_proxy(&stranger.url("/x"));
     integration["tlsConfig"] = json!({ "insecureSkipVerification": true });
-    assert_eq!(Gateway::dev(Api::new().route("GET /", integration)).get("/").echoed_target(), "GET /x");
+    assert_eq!(
+        Gateway::dev(Api::new().route("GET /", integration)).get("/").echoed_target(),
+        "GET /x"
+    );
 }
 
 fn http2_backend() -> (Gateway, UpstreamHttp2) {
@@ -145,14 +169,31 @@ fn http2_backend() -> (Gateway, UpstreamHttp2) {
 #[test]
 fn a_backend_may_speak_http_2() {
     let (gateway, upstream) = http2_backend();
-    let response = gateway.call(post("/a?b=c", "hello").header("X-Custom", "1").header("Connection", "X-Gone").header("X-Gone", "1"));
+    let response = gateway.call(
+        post("/a?b=c", "hello")
+            .header("X-Custom", "1")
+            .header("Connection", "X-Gone")
+            .header("X-Gone", "1"),
+    );
     let text = response.text();
-    assert!(text.starts_with("POST /a?b=c HTTP/2\r\n") && text.ends_with("\r\n\r\nhello"), "{text}");
-    let header = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    assert!(
+        text.starts_with("POST /a?b=c HTTP/2\r\n") && text.ends_with("\r\n\r\nhello"),
+        "{text}"
+    );
+    let header =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
     assert_eq!(header(":authority: "), Some(format!("localhost:{}", upstream.address.port())));
     assert_eq!(header("x-custom: ").as_deref(), Some("1"));
     assert_eq!(header("x-forwarded-for: ").as_deref(), Some("127.0.0.1"));
-    assert_eq!([header("connection: "), header("host: "), header("x-gone: "), header("transfer-encoding: ")], [None, None, None, None]);
+    assert_eq!(
+        [
+            header("connection: "),
+            header("host: "),
+            header("x-gone: "),
+            header("transfer-encoding: ")
+        ],
+        [None, None, None, None]
+    );
     assert_eq!(response.header("x-upstream"), Some("http2"));
     assert_eq!(response.trailers, [("x-upstream-trailer".to_owned(), "end".to_owned())]);
 }
@@ -168,6 +209,17 @@ fn a_connection_to_an_http_2_backend_is_kept() {
 }
 
 #[test]
+fn an_http_2_backend_that_resets_its_stream_breaks_off() {
+    let (gateway, upstream) = http2_backend();
+    let mut client = gateway.connect();
+    client.send(get("/reset").bytes());
+    assert!(matches!(client.try_response(), Err(Broken::Ended(_))));
+    assert!(gateway.connect_http2().try_call(&get("/reset")).is_err());
+    assert_eq!(gateway.get("/").status, 200);
+    assert!(upstream.connections() <= 2);
+}
+
+#[test]
 fn http_2_may_be_spoken_from_end_to_end() {
     let (gateway, _upstream) = http2_backend();
     let mut client = gateway.connect_http2();
@@ -175,4 +227,57 @@ fn http_2_may_be_spoken_from_end_to_end() {
     let response = client.call(post("/", large.clone()));
     assert!(response.status == 200 && response.text().ends_with(&large));
     assert_eq!(response.trailers.len(), 1);
+}
+
+#[test]
+fn a_connection_that_an_http_2_backend_closed_costs_no_request() {
+    let authority = Authority::new();
+    let upstream = UpstreamHttp2::echo_once(&authority.issue(&["localhost"]));
+    let gateway = Serve::new(greedy(&upstream.url("")))
+        .file("ca.pem", &authority.certificate)
+        .with("upstream_ca_file: ca.pem")
+        .start();
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        let response = client.call(get("/prod/").host(&gateway.default_host()));
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+}
+
+#[test]
+fn what_a_backend_sends_beyond_its_response_is_nobodys_response() {
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let poison = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let upstream = Upstream::answering(format!("{response}{poison}"));
+    let gateway = Gateway::dev(greedy(&upstream.url("")));
+    let mut client = gateway.connect();
+    for _ in 0..10 {
+        assert_eq!(client.get("/").text(), "ok");
+        assert_eq!(client.call(post("/", "body")).text(), "ok");
+    }
+}
+
+#[test]
+fn what_a_backend_says_on_an_idle_connection_is_nobodys_response() {
+    let (said, wait) = std::sync::mpsc::channel();
+    let upstream = Upstream::scripted(move |mut session| {
+        if session.request().is_some() {
+            session.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            // By now the client may have its answer, or not: either way this is too late.
+            session.write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nevil");
+            session.wait_until_delivered();
+            let _ = said.send(());
+        }
+    });
+    let mut client = Gateway::dev(greedy(&upstream.url(""))).into_connection();
+    for _ in 0..100 {
+        assert_eq!(client.get("/").summary(), (200, "ok".into()));
+        wait.recv_timeout(tollgate_tests::DEADLINE).expect("the backend has said it");
+    }
+}
+
+#[test]
+fn a_response_with_too_many_headers_is_an_internal_error() {
+    let padding = format!("X-Padding: {}\r\n", "x".repeat(1000)).repeat(70);
+    assert_internal_error(&answered(&format!("HTTP/1.1 200 OK\r\n{padding}\r\n")));
 }

@@ -9,7 +9,9 @@ pub struct Api(Value);
 
 impl Api {
     pub fn new() -> Self {
-        Self(json!({ "openapi": "3.0.1", "info": { "title": "test", "version": "1" }, "paths": {} }))
+        Self(
+            json!({ "openapi": "3.0.1", "info": { "title": "test", "version": "1" }, "paths": {} }),
+        )
     }
 
     /// Another title: what metrics and access logs call the API.
@@ -60,14 +62,21 @@ impl From<Api> for String {
 
 /// Everything goes to the same path of a backend.
 pub fn greedy(url: &str) -> Api {
-    Api::new().route("ANY /{proxy+}", http_proxy(&format!("{url}/{{proxy}}"))).route("ANY /", http_proxy(url))
+    Api::new()
+        .route("ANY /{proxy+}", http_proxy(&format!("{url}/{{proxy}}")))
+        .route("ANY /", http_proxy(url))
 }
 
 /// HTTP_PROXY with the client's method; `{name}` in the URI is the path parameter `name`.
 pub fn http_proxy(uri: &str) -> Value {
     let mut integration = json!({ "type": "http_proxy", "httpMethod": "ANY", "uri": uri });
     let parameters: Map<String, Value> = names_in_braces(uri)
-        .map(|name| (format!("integration.request.path.{name}"), format!("method.request.path.{name}").into()))
+        .map(|name| {
+            (
+                format!("integration.request.path.{name}"),
+                format!("method.request.path.{name}").into(),
+            )
+        })
         .collect();
     integration["requestParameters"] = parameters.into();
     integration
@@ -95,13 +104,16 @@ pub fn mock(status: u16, body: &str) -> Value {
 
 fn names_in_braces(text: &str) -> impl Iterator<Item = &str> {
     // `${stageVariables.x}` isn't a parameter.
-    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).filter(|name| !name.contains('.'))
+    text.split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| name)
+        .filter(|name| !name.contains('.'))
 }
 
 fn declare(path: &str, operation: &mut Value) {
-    let mut parameters: Vec<Value> = names_in_braces(path)
-        .map(|name| parameter("path", name.trim_end_matches('+')))
-        .collect();
+    let mut parameters: Vec<Value> =
+        names_in_braces(path).map(|name| parameter("path", name.trim_end_matches('+'))).collect();
     let integration = &operation["x-amazon-apigateway-integration"];
     for source in strings(&integration["requestParameters"]) {
         for (prefix, place) in [

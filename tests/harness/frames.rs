@@ -62,7 +62,9 @@ pub fn request_block(method: &str, path: &str) -> Vec<u8> {
     let mut block = vec![0x87];
     for (name_index, value) in [(0x02, method), (0x04, path), (0x01, "localhost")] {
         block.push(name_index);
-        block.push(u8::try_from(value.len()).ok().filter(|length| *length < 127).expect("a short value"));
+        block.push(
+            u8::try_from(value.len()).ok().filter(|length| *length < 127).expect("a short value"),
+        );
         block.extend_from_slice(value.as_bytes());
     }
     block
@@ -95,7 +97,9 @@ impl Frames {
     /// All frames until one of `kind`.
     pub fn receive_until(&mut self, kind: u8) -> Frame {
         loop {
-            let frame = self.receive().unwrap_or_else(|broken| panic!("{broken:?} instead of a frame {kind}"));
+            let frame = self
+                .receive()
+                .unwrap_or_else(|broken| panic!("{broken:?} instead of a frame {kind}"));
             if frame.kind == kind {
                 return frame;
             }
@@ -108,7 +112,11 @@ impl Frames {
     /// # Panics
     ///
     /// When the connection survives `times`.
-    pub fn flood(&mut self, times: usize, mut frames: impl FnMut(usize) -> Vec<Frame>) -> Option<u32> {
+    pub fn flood(
+        &mut self,
+        times: usize,
+        mut frames: impl FnMut(usize) -> Vec<Frame>,
+    ) -> Option<u32> {
         for round in 0..times {
             if self.send(&frames(round)).is_err() {
                 return self.end();
@@ -123,7 +131,9 @@ impl Frames {
         loop {
             match self.receive() {
                 Ok(frame) if frame.kind == GOAWAY => {
-                    code = Some(u32::from_be_bytes(frame.payload[4..8].try_into().expect("four bytes")));
+                    code = Some(u32::from_be_bytes(
+                        frame.payload[4..8].try_into().expect("four bytes"),
+                    ));
                 }
                 Ok(_) => {}
                 Err(Broken::Ended(_)) => return code,

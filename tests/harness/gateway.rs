@@ -61,14 +61,15 @@ impl Dev {
         if !self.arguments.iter().any(|argument| argument.starts_with("--access-log")) {
             command.args(["--access-log", "access.log"]);
         }
-        let mut process = Process::start(command.args(&self.arguments));
+        let process = Process::start(command.args(&self.arguments));
 
         let count = self.definitions.len();
         // One write has the lines of all definitions, but it may be read in pieces.
         let announced = eventually("all APIs are announced", || {
             process.stdout_line("where it serves", |line| line.starts_with('{').then_some(()));
             let stdout = process.stdout();
-            let apis: Vec<Value> = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let apis: Vec<Value> =
+                stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
             (apis.len() >= count).then_some(apis)
         });
         let first = announced[0].clone();
@@ -76,10 +77,15 @@ impl Dev {
             line.strip_prefix("management: http://")?.parse().ok()
         });
         let port = |scheme: &str| {
-            let url = urls(&first).into_iter().find(|url| url.starts_with(scheme) && url.contains(".execute-api."));
+            let url = urls(&first)
+                .into_iter()
+                .find(|url| url.starts_with(scheme) && url.contains(".execute-api."));
             let url = url.unwrap_or_else(|| panic!("no {scheme} URL in {first}"));
             let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next());
-            SocketAddr::from(([127, 0, 0, 1], port.and_then(|port| port.parse().ok()).expect("a URL has a port")))
+            SocketAddr::from((
+                [127, 0, 0, 1],
+                port.and_then(|port| port.parse().ok()).expect("a URL has a port"),
+            ))
         };
         Gateway {
             http: port("http://"),

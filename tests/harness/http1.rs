@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
+use rustls_pki_types::ServerName;
 
 use super::certificate::trusting_anyone;
 use crate::{DEADLINE, Request, Response};
@@ -40,7 +40,11 @@ pub struct TlsOptions {
 
 impl TlsOptions {
     pub fn new() -> Self {
-        Self { name: "localhost".into(), alpn: vec![b"http/1.1".to_vec()], versions: rustls::ALL_VERSIONS.to_vec() }
+        Self {
+            name: "localhost".into(),
+            alpn: vec![b"http/1.1".to_vec()],
+            versions: rustls::ALL_VERSIONS.to_vec(),
+        }
     }
 
     pub fn name(mut self, name: &str) -> Self {
@@ -87,7 +91,11 @@ impl Http1 {
     }
 
     /// Connects and completes the handshake.
-    pub fn try_connect_tls_with(address: SocketAddr, name: &str, config: Arc<ClientConfig>) -> io::Result<Self> {
+    pub fn try_connect_tls_with(
+        address: SocketAddr,
+        name: &str,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).expect("a server name");
         let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, tcp(address));
@@ -125,7 +133,9 @@ impl Http1 {
     /// Says that nothing more will be sent (TCP only).
     pub fn finish_sending(&mut self) {
         match &mut self.stream {
-            Stream::Plain(stream) => stream.shutdown(Shutdown::Write).expect("the connection is open"),
+            Stream::Plain(stream) => {
+                stream.shutdown(Shutdown::Write).expect("the connection is open")
+            }
             Stream::Tls(_) => panic!("only for connections without TLS"),
         }
     }
@@ -142,7 +152,8 @@ impl Http1 {
     pub fn call(&mut self, request: Request) -> Response {
         let to_head = request.method == "HEAD";
         self.send(request.bytes());
-        self.read(to_head).unwrap_or_else(|broken| panic!("{broken:?} instead of a response to {request:?}"))
+        self.read(to_head)
+            .unwrap_or_else(|broken| panic!("{broken:?} instead of a response to {request:?}"))
     }
 
     pub fn get(&mut self, path: &str) -> Response {
@@ -171,7 +182,9 @@ impl Http1 {
             match self.fill() {
                 Ok(0) => return std::mem::take(&mut self.buffer),
                 Ok(_) => {}
-                Err(error) => panic!("the connection stays open ({error}), after {:?}", text(&self.buffer)),
+                Err(error) => {
+                    panic!("the connection stays open ({error}), after {:?}", text(&self.buffer))
+                }
             }
         }
     }
@@ -179,12 +192,17 @@ impl Http1 {
     /// Reads until `needle` has come, and returns all up to its end.
     pub fn read_until(&mut self, needle: &[u8]) -> Vec<u8> {
         loop {
-            if let Some(at) = self.buffer.windows(needle.len()).position(|window| window == needle) {
+            if let Some(at) = self.buffer.windows(needle.len()).position(|window| window == needle)
+            {
                 return self.buffer.drain(..at + needle.len()).collect();
             }
             match self.fill() {
                 Ok(count) if count > 0 => {}
-                other => panic!("{other:?} after {:?}, waiting for {:?}", text(&self.buffer), text(needle)),
+                other => panic!(
+                    "{other:?} after {:?}, waiting for {:?}",
+                    text(&self.buffer),
+                    text(needle)
+                ),
             }
         }
     }
@@ -209,9 +227,11 @@ impl Http1 {
             if length.is_some() {
                 return Err(Broken::Malformed("both Content-Length and Transfer-Encoding".into()));
             }
-            (response.body, response.trailers) = self.chunks()?;
+            self.chunks(&mut response)?;
         } else if let Some(length) = length {
-            let length = length.parse().map_err(|_| Broken::Malformed(format!("Content-Length: {length}")))?;
+            let length = length
+                .parse()
+                .map_err(|_| Broken::Malformed(format!("Content-Length: {length}")))?;
             response.body = self.read_exact(length)?;
         } else {
             response.body = self.rest();
@@ -239,26 +259,25 @@ impl Http1 {
         }
     }
 
-    fn chunks(&mut self) -> Result<(Vec<u8>, Vec<(String, String)>), Broken> {
-        let mut body = Vec::new();
+    fn chunks(&mut self, response: &mut Response) -> Result<(), Broken> {
         loop {
             let line = self.line()?;
-            let size = usize::from_str_radix(&line, 16).map_err(|_| Broken::Malformed(format!("chunk size {line}")))?;
+            let size = usize::from_str_radix(&line, 16);
+            let size = size.map_err(|_| Broken::Malformed(format!("chunk size {line}")))?;
             if size == 0 {
                 break;
             }
-            body.extend(self.read_exact(size)?);
+            response.body.extend(self.read_exact(size)?);
             if !self.line()?.is_empty() {
                 return Err(Broken::Malformed("no line end after a chunk".into()));
             }
         }
-        let mut trailers = Vec::new();
         loop {
             let line = self.line()?;
             if line.is_empty() {
-                return Ok((body, trailers));
+                return Ok(());
             }
-            trailers.push(field(&line)?);
+            response.trailers.push(field(&line)?);
         }
     }
 
@@ -282,7 +301,9 @@ impl Http1 {
                 self.buffer.extend_from_slice(&piece[..count]);
                 Ok(count)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+            }
             Err(_) => Ok(0),
         }
     }
@@ -307,7 +328,8 @@ fn parse_head(head: &str) -> Result<Response, Broken> {
 }
 
 fn field(line: &str) -> Result<(String, String), Broken> {
-    let (name, value) = line.split_once(": ").ok_or_else(|| Broken::Malformed(format!("header {line:?}")))?;
+    let (name, value) =
+        line.split_once(": ").ok_or_else(|| Broken::Malformed(format!("header {line:?}")))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

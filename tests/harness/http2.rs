@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
-use rustls::pki_types::ServerName;
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
@@ -22,7 +22,11 @@ pub struct Http2 {
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime")
     })
 }
 
@@ -40,7 +44,8 @@ impl Http2 {
                 let stream = TlsConnector::from(Arc::clone(&config)).connect(name, stream).await;
                 let stream = stream.expect("the TLS handshake succeeds");
                 assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-                let (requests, connection) = h2::client::handshake(stream).await.expect("HTTP/2 begins");
+                let (requests, connection) =
+                    h2::client::handshake(stream).await.expect("HTTP/2 begins");
                 tokio::spawn(connection);
                 Self { requests }
             };
@@ -75,7 +80,8 @@ impl Http2 {
 
     pub fn call(&mut self, request: Request) -> Response {
         let response = self.send(&request);
-        receive(response).unwrap_or_else(|error| panic!("{error} instead of a response to {request:?}"))
+        receive(response)
+            .unwrap_or_else(|error| panic!("{error} instead of a response to {request:?}"))
     }
 
     pub fn try_call(&mut self, request: &Request) -> Result<Response, h2::Error> {
@@ -110,7 +116,8 @@ impl Http2 {
 fn receive(response: ResponseFuture) -> Result<Response, h2::Error> {
     let (parts, mut stream) = wait(response)?.into_parts();
     let fields = |headers: &http::HeaderMap| {
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     };
     let mut body = Vec::new();
@@ -122,5 +129,7 @@ fn receive(response: ResponseFuture) -> Result<Response, h2::Error> {
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    runtime().block_on(async { tokio::time::timeout(DEADLINE, future).await.expect("the gateway answers") })
+    runtime().block_on(async {
+        tokio::time::timeout(DEADLINE, future).await.expect("the gateway answers")
+    })
 }

@@ -46,8 +46,10 @@ impl Request {
 
     /// As HTTP/1.1. A body goes with its length, unless a header says how it is framed.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
-        let framed = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Transfer-Encoding"));
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
+        let framed =
+            self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Transfer-Encoding"));
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -19,7 +19,8 @@ pub fn binary() -> &'static Path {
         }
         // target/PROFILE/deps/e2e-HASH
         let own = std::env::current_exe().expect("a test knows its own path");
-        let profile = own.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
+        let profile =
+            own.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
         let path = profile.join("tollgate");
         if !path.exists() {
             let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -65,7 +66,8 @@ fn finish(command: &mut Command) -> Finished {
 fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("TOLLGATE_") || name_text.to_ascii_lowercase().ends_with("_proxy") {
+        if name_text.starts_with("TOLLGATE_") || name_text.to_ascii_lowercase().ends_with("_proxy")
+        {
             command.env_remove(&name);
         }
     }
@@ -86,7 +88,11 @@ impl Process {
 
     /// Starts it with variables in its environment.
     pub fn start_with(command: &mut Command, variables: &[(&str, &str)]) -> Self {
-        clean(command).envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        clean(command)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // An upgraded binary is no child of ours, but of our group.
         command.process_group(0);
         // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
@@ -108,25 +114,28 @@ impl Process {
     }
 
     /// The first line of standard output that `wanted` makes something of.
-    pub fn stdout_line<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+    pub fn stdout_line<T>(&self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         self.line(what, |process| &process.stdout, wanted)
     }
 
     /// The same for standard error.
-    pub fn stderr_line<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+    pub fn stderr_line<T>(&self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         self.line(what, |process| &process.stderr, wanted)
     }
 
-    fn line<T>(&mut self, what: &str, stream: fn(&Self) -> &Lines, wanted: impl Fn(&str) -> Option<T>) -> T {
+    fn line<T>(
+        &self,
+        what: &str,
+        stream: fn(&Self) -> &Lines,
+        wanted: impl Fn(&str) -> Option<T>,
+    ) -> T {
         eventually(&format!("the program says {what}"), || {
-            let ended = self.child.try_wait().expect("the child can be waited for");
-            if ended.is_some() {
-                stream(self).ended();
-            }
+            // Looked at first: what comes after the end of a stream can't be missed.
+            let ended = stream(self).ended();
             let found = stream(self).with(|lines| lines.iter().find_map(|line| wanted(line)));
             assert!(
-                found.is_some() || ended.is_none(),
-                "the program ended ({ended:?}) and did not say {what}:\n{}",
+                found.is_some() || !ended,
+                "the program ended and did not say {what}:\n{}",
                 self.output()
             );
             found
@@ -153,7 +162,9 @@ impl Process {
 
     /// Waits for the end of the process that was started (not of one it started).
     pub fn exit(&mut self) -> ExitStatus {
-        eventually("the program ends", || self.child.try_wait().expect("the child can be waited for"))
+        eventually("the program ends", || {
+            self.child.try_wait().expect("the child can be waited for")
+        })
     }
 
     fn output(&self) -> String {
@@ -176,7 +187,7 @@ impl Drop for Process {
 /// Lines of a stream, collected by a thread.
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
-    reader: Mutex<Option<JoinHandle<()>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Lines {
@@ -189,17 +200,16 @@ impl Lines {
                 into.lock().expect("no reader panics").push(line);
             }
         });
-        Self { lines, reader: Mutex::new(Some(reader)) }
+        Self { lines, reader }
     }
 
     fn with<T>(&self, f: impl FnOnce(&[String]) -> T) -> T {
         f(&self.lines.lock().expect("no reader panics"))
     }
 
-    /// Waits until everything has been read. Only for a stream nobody holds open any more.
-    fn ended(&self) {
-        if let Some(reader) = self.reader.lock().expect("no reader panics").take() {
-            let _ = reader.join();
-        }
+    /// Whether all that had the stream open have ended (an upgraded process has it from the one
+    /// before), and everything has been read.
+    fn ended(&self) -> bool {
+        self.reader.is_finished()
     }
 }

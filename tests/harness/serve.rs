@@ -54,8 +54,9 @@ impl Serve {
 
     /// One more certificate, in NAME.pem and NAME.key.
     pub fn certificate(self, name: &str, issued: &Issued) -> Self {
-        let mut serve =
-            self.file(&format!("{name}.pem"), &issued.certificate).file(&format!("{name}.key"), &issued.key);
+        let mut serve = self
+            .file(&format!("{name}.pem"), &issued.certificate)
+            .file(&format!("{name}.key"), &issued.key);
         serve.certificates.push(format!("certificate: {name}.pem, key: {name}.key"));
         serve
     }
@@ -114,23 +115,27 @@ impl Serve {
 
     /// Writes the files and starts nothing.
     pub fn write(self) -> TempDir {
-        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text()).expect("the folder is writable");
+        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text())
+            .expect("the folder is writable");
         self.folder
     }
 
     /// Starts it with a program that stands for the built binary.
     fn start_program(self, mut command: Command) -> Gateway {
-        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text()).expect("the folder is writable");
+        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text())
+            .expect("the folder is writable");
         command.args(["serve", "--config", "tollgate.yaml"]).current_dir(self.folder.path());
-        let mut process = Process::start(&mut command);
+        let process = Process::start(&mut command);
         let management = process.stderr_line("its management address", |line| {
             let line: Value = serde_json::from_str(line).ok()?;
             (line["message"] == "management and metrics").then(|| address(&line))
         });
         let log = process.stderr();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let listening: Vec<SocketAddr> =
-            lines.filter(|line| line["message"] == "listening").map(|line| address(&line)).collect();
+        let listening: Vec<SocketAddr> = lines
+            .filter(|line| line["message"] == "listening")
+            .map(|line| address(&line))
+            .collect();
         let gateway = Gateway {
             http: listening[0],
             https: *listening.get(1).unwrap_or(&listening[0]),
@@ -140,11 +145,16 @@ impl Serve {
             process,
             folder: self.folder,
         };
-        crate::eventually("it is ready", || (gateway.manage("/readyz").status == 200).then_some(()));
+        crate::eventually("it is ready", || {
+            (gateway.manage("/readyz").status == 200).then_some(())
+        });
         gateway
     }
 }
 
 fn address(line: &Value) -> SocketAddr {
-    line["address"].as_str().and_then(|address| address.parse().ok()).expect("the log names an address")
+    line["address"]
+        .as_str()
+        .and_then(|address| address.parse().ok())
+        .expect("the log names an address")
 }

@@ -2,13 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::message::header_in;
-use crate::{DEADLINE, Issued};
+use crate::{DEADLINE, Issued, eventually};
 
 /// A backend on a port of its own, with a thread for each connection.
 pub struct Upstream {
@@ -175,21 +176,28 @@ impl<T: Read + Write + Send> ReadWrite for T {}
 /// One connection as the backend sees it.
 pub struct Session {
     stream: Box<dyn ReadWrite>,
+    socket: TcpStream,
     buffer: Vec<u8>,
     pub number: usize,
     state: Arc<State>,
 }
 
 impl Session {
-    fn new(stream: TcpStream, tls: Option<Arc<ServerConfig>>, number: usize, state: Arc<State>) -> Option<Self> {
+    fn new(
+        stream: TcpStream,
+        tls: Option<Arc<ServerConfig>>,
+        number: usize,
+        state: Arc<State>,
+    ) -> Option<Self> {
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
         stream.set_write_timeout(Some(DEADLINE)).ok()?;
         stream.set_nodelay(true).ok()?;
+        let socket = stream.try_clone().ok()?;
         let stream: Box<dyn ReadWrite> = match tls {
             None => Box::new(stream),
             Some(config) => Box::new(StreamOwned::new(ServerConnection::new(config).ok()?, stream)),
         };
-        Some(Self { stream, buffer: Vec::new(), number, state })
+        Some(Self { stream, socket, buffer: Vec::new(), number, state })
     }
 
     /// The next request with its body, `None` when the gateway has closed.
@@ -199,7 +207,8 @@ impl Session {
         let body = if header_in(&head, "Transfer-Encoding").is_some() {
             self.chunked(&mut raw)?
         } else {
-            let length = header_in(&head, "Content-Length").map_or(0, |length| length.parse().unwrap_or(0));
+            let length =
+                header_in(&head, "Content-Length").map_or(0, |length| length.parse().unwrap_or(0));
             let body = self.bytes(length)?;
             raw.extend_from_slice(&body);
             body
@@ -224,7 +233,8 @@ impl Session {
     /// All up to the end of `needle`.
     pub fn until(&mut self, needle: &[u8]) -> Option<Vec<u8>> {
         loop {
-            if let Some(at) = self.buffer.windows(needle.len()).position(|window| window == needle) {
+            if let Some(at) = self.buffer.windows(needle.len()).position(|window| window == needle)
+            {
                 return Some(self.buffer.drain(..at + needle.len()).collect());
             }
             self.fill()?;
@@ -236,7 +246,9 @@ impl Session {
         loop {
             let line = self.until(b"\r\n")?;
             raw.extend_from_slice(&line);
-            let size = usize::from_str_radix(std::str::from_utf8(&line[..line.len() - 2]).ok()?, 16).ok()?;
+            let size =
+                usize::from_str_radix(std::str::from_utf8(&line[..line.len() - 2]).ok()?, 16)
+                    .ok()?;
             if size == 0 {
                 break;
             }
@@ -286,5 +298,18 @@ impl Session {
     /// Writes; false when the gateway has left.
     pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()).is_ok()
+    }
+
+    /// Waits until the gateway's side of the connection has all that was written: a write that
+    /// returned may still be on its way on a busy machine.
+    pub fn wait_until_delivered(&self) {
+        eventually("the gateway's side acknowledges", || {
+            let mut unacknowledged: libc::c_int = 0;
+            // SAFETY: the socket is open, and TIOCOUTQ writes one integer.
+            let result = unsafe {
+                libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut unacknowledged)
+            };
+            (result == -1 || unacknowledged == 0).then_some(())
+        });
     }
 }

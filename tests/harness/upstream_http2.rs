@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{Issued, runtime};
 
 /// Answers each request with what it received as text, in the form of HTTP/1.1, and the trailer
-/// `x-upstream-trailer`.
+/// `x-upstream-trailer`; `/reset` gets half an answer.
 pub struct UpstreamHttp2 {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -24,6 +24,15 @@ pub struct UpstreamHttp2 {
 
 impl UpstreamHttp2 {
     pub fn echo(issued: &Issued) -> Self {
+        Self::start(issued, usize::MAX)
+    }
+
+    /// The same, with a new connection for each request: GOAWAY follows the first.
+    pub fn echo_once(issued: &Issued) -> Self {
+        Self::start(issued, 1)
+    }
+
+    fn start(issued: &Issued, requests_on_a_connection: usize) -> Self {
         let config = issued.server_config(&["h2"]);
         let listener = runtime().block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -36,8 +45,13 @@ impl UpstreamHttp2 {
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                    let mut served = 0;
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         tokio::spawn(echo(request, respond));
+                        served += 1;
+                        if served == requests_on_a_connection {
+                            connection.graceful_shutdown();
+                        }
                     }
                 });
             }
@@ -82,6 +96,12 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     let response = Response::builder().status(200).header("x-upstream", "http2").body(()).ok()?;
     let mut send = respond.send_response(response, false).ok()?;
     send.send_data(text.into(), false).ok()?;
+    if parts.uri.path() == "/reset" {
+        // Lets the half be sent first.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        send.send_reset(h2::Reason::INTERNAL_ERROR);
+        return None;
+    }
     let mut trailers = HeaderMap::new();
     trailers.insert("x-upstream-trailer", "end".parse().ok()?);
     send.send_trailers(trailers).ok()

@@ -21,7 +21,9 @@ const MAXIMUM_CONNECTIONS: usize = 64;
 pub struct Management {
     pub core: Arc<Core>,
     /// Something has been published.
-    pub ready: Arc<AtomicBool>,
+    pub published: Arc<AtomicBool>,
+    /// Signals are handled, so that a reload or an upgrade may be asked for.
+    pub running: Arc<AtomicBool>,
 }
 
 impl Management {
@@ -70,7 +72,7 @@ impl Management {
             b"/readyz" if self.core.drain.is_draining() => {
                 ("503 Service Unavailable", TEXT, "draining\n".into())
             }
-            b"/readyz" if !self.ready.load(Ordering::Relaxed) => {
+            b"/readyz" if !self.is_ready() => {
                 ("503 Service Unavailable", TEXT, "nothing is served yet\n".into())
             }
             b"/readyz" => ("200 OK", TEXT, "ready\n".into()),
@@ -79,6 +81,12 @@ impl Management {
             }
             _ => ("404 Not Found", TEXT, "here are /healthz, /readyz and /metrics\n".into()),
         }
+    }
+}
+
+impl Management {
+    fn is_ready(&self) -> bool {
+        self.published.load(Ordering::Relaxed) && self.running.load(Ordering::Relaxed)
     }
 }
 

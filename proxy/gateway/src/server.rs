@@ -52,7 +52,9 @@ pub struct Gateway {
 struct Inner {
     core: Arc<Core>,
     bound: Bound,
-    ready: Arc<AtomicBool>,
+    published: Arc<AtomicBool>,
+    /// Signals are handled: before, one would end the process.
+    running: Arc<AtomicBool>,
     switch: DrainSwitch,
     /// Taken by [`Gateway::run`].
     parts: Mutex<Option<Parts>>,
@@ -145,7 +147,8 @@ impl Gateway {
         let inner = Inner {
             core: Arc::new(core),
             bound,
-            ready: Arc::default(),
+            published: Arc::default(),
+            running: Arc::default(),
             switch,
             parts: Mutex::new(Some(parts)),
         };
@@ -167,7 +170,7 @@ impl Gateway {
         });
         core.snapshot.store(Arc::new(snapshot?));
         core.upstreams.forget_unused();
-        self.inner.ready.store(true, Ordering::Relaxed);
+        self.inner.published.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -211,7 +214,11 @@ impl Gateway {
             acceptor: parts.acceptor,
             listeners: Some(parts.listeners),
         });
-        let management = Management { core: core.clone(), ready: self.inner.ready.clone() };
+        let management = Management {
+            core: core.clone(),
+            published: self.inner.published.clone(),
+            running: self.inner.running.clone(),
+        };
         server.add_service(ManagementService {
             management: Arc::new(management),
             listener: Some(parts.management),
@@ -513,6 +520,7 @@ impl Signals {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut upgrade = signal(SignalKind::user_defined2())?;
         // Only now: a signal before would have ended the process.
+        self.gateway.inner.running.store(true, Ordering::Relaxed);
         if let Some((mut inherited, started)) = self.started.lock().take() {
             inherited.ready();
             started();
