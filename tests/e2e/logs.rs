@@ -210,14 +210,13 @@ fn requests_are_counted_by_api_and_stage() {
     }
     gateway.connect_http2().get("/pets/7");
     let labels = "{api=\"Pet store\",stage=\"dev\"}";
-    assert_eq!(gateway.metric(&format!("tollgate_requests_total{labels}")), 5.0);
-    assert_eq!(gateway.metric(&format!("tollgate_4xx_errors_total{labels}")), 1.0);
-    assert_eq!(gateway.metric(&format!("tollgate_5xx_errors_total{labels}")), 1.0);
-    assert_eq!(gateway.metric(&format!("tollgate_latency_seconds_count{labels}")), 5.0);
-    assert_eq!(
-        gateway
-            .metric("tollgate_latency_seconds_bucket{api=\"Pet store\",stage=\"dev\",le=\"+Inf\"}"),
-        5.0
+    gateway.assert_metric(&format!("tollgate_requests_total{labels}"), 5.0);
+    gateway.assert_metric(&format!("tollgate_4xx_errors_total{labels}"), 1.0);
+    gateway.assert_metric(&format!("tollgate_5xx_errors_total{labels}"), 1.0);
+    gateway.assert_metric(&format!("tollgate_latency_seconds_count{labels}"), 5.0);
+    gateway.assert_metric(
+        "tollgate_latency_seconds_bucket{api=\"Pet store\",stage=\"dev\",le=\"+Inf\"}",
+        5.0,
     );
 }
 
@@ -230,12 +229,12 @@ fn the_latency_of_integrations_has_its_own_histogram() {
     let gateway = Gateway::dev(api);
     gateway.get("/proxy");
     gateway.get("/mock");
-    assert_eq!(gateway.metric("tollgate_latency_seconds_count{api=\"test\",stage=\"dev\"}"), 2.0);
-    assert_eq!(
-        gateway.metric("tollgate_integration_latency_seconds_count{api=\"test\",stage=\"dev\"}"),
-        1.0
+    gateway.assert_metric("tollgate_latency_seconds_count{api=\"test\",stage=\"dev\"}", 2.0);
+    gateway.assert_metric(
+        "tollgate_integration_latency_seconds_count{api=\"test\",stage=\"dev\"}",
+        1.0,
     );
-    assert_eq!(gateway.metric("tollgate_upstream_connections_total{result=\"opened\"}"), 1.0);
+    gateway.assert_metric("tollgate_upstream_connections_total{result=\"opened\"}", 1.0);
 }
 
 #[test]
@@ -245,11 +244,8 @@ fn what_reaches_no_api_is_counted_by_reason() {
     gateway.refusal(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)));
     gateway.call(get("/").host("unknown.example"));
     for reason in ["malformed", "head_too_large", "unlocated"] {
-        assert_eq!(
-            gateway.metric(&format!("tollgate_requests_refused_total{{reason=\"{reason}\"}}")),
-            1.0,
-            "{reason}"
-        );
+        let series = format!("tollgate_requests_refused_total{{reason=\"{reason}\"}}");
+        gateway.assert_metric(&series, 1.0);
     }
 }
 

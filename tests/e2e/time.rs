@@ -207,7 +207,7 @@ fn one_address_has_a_limited_number_of_connections() {
     let (mut first, mut second) = (gateway.connect(), gateway.connect());
     assert_eq!([first.get("/").status, second.get("/").status], [200, 200]);
     gateway.connect().assert_closed();
-    assert_eq!(gateway.metric("tollgate_connections_refused_total{reason=\"address\"}"), 1.0);
+    gateway.assert_metric("tollgate_connections_refused_total{reason=\"address\"}", 1.0);
     drop(first);
     eventually("there is room again", || {
         let mut client = gateway.connect();
@@ -223,5 +223,5 @@ fn all_clients_together_have_a_limited_number_of_connections() {
     let mut clients = [gateway.connect(), gateway.connect()];
     assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
     gateway.connect().assert_closed();
-    assert_eq!(gateway.metric("tollgate_connections_refused_total{reason=\"total\"}"), 1.0);
+    gateway.assert_metric("tollgate_connections_refused_total{reason=\"total\"}", 1.0);
 }

@@ -144,7 +144,7 @@ fn a_session_is_resumed() {
         assert_eq!(kind(), Some(HandshakeKind::Full));
         assert_eq!(kind(), Some(HandshakeKind::Resumed));
     }
-    assert_eq!(gateway.metric("tollgate_tls_handshakes_total{result=\"resumed\"}"), 2.0);
+    gateway.assert_metric("tollgate_tls_handshakes_total{result=\"resumed\"}", 2.0);
 }
 
 #[test]

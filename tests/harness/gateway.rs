@@ -184,6 +184,14 @@ impl Gateway {
             .unwrap_or(0.0)
     }
 
+    /// Waits until a metric has a value: what a request did is counted after its answer is sent.
+    #[track_caller]
+    pub fn assert_metric(&self, series: &str, expected: f64) {
+        eventually(&format!("{series} is {expected}"), || {
+            (self.metric(series) == expected).then_some(())
+        });
+    }
+
     /// The lines of the access log, once there are so many.
     pub fn access_log(&self, count: usize) -> Vec<String> {
         eventually(&format!("the access log has {count} lines"), || {
