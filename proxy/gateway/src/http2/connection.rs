@@ -92,6 +92,7 @@ async fn drive<S>(
             Ok(Event::Drain) => {
                 closing = true;
                 connection.graceful_shutdown();
+                deadline.set_after(CLOSING);
             }
             Err(_) if Arc::strong_count(&open) > 1 => {
                 deadline.set_after(core.limits.connection_idle_timeout.min(CLOSING));
