@@ -42,7 +42,10 @@ def wrk(setting: Setting, url: str, seconds: int, requests: Path | None = None) 
     command += ["-d", str(seconds), "-s", str(script), url]
     environment = {"BENCH_REQUESTS": str(requests)} if requests else {}
     output = run(setting, command, seconds, **environment)
-    return from_json(output.splitlines()[-1])
+    load = from_json(output.splitlines()[-1])
+    if not load.requests:
+        raise MeasureError(f"wrk: not one request answered in {seconds} s")
+    return load
 
 
 def h2load(setting: Setting, port: int, seconds: int) -> Load:
