@@ -47,6 +47,16 @@ fn a_private_api_is_reached_through_its_vpc_endpoints_only() {
 }
 
 #[test]
+fn a_private_api_is_known_by_the_host_name_of_its_vpc_endpoint() {
+    let gateway = gateway(&[]);
+    let host = |endpoint: &str| format!("privateapi-{endpoint}.execute-api.us-east-1.localhost");
+    let own = host("vpce-0123456789abcdef0");
+    assert_eq!(call(gateway.https, &own).text(), "private");
+    assert_forbidden(&call(gateway.http, &own));
+    assert_forbidden(&call(gateway.https, &host("vpce-0fedcba9876543210")));
+}
+
+#[test]
 fn a_header_names_a_private_api_and_no_public_one() {
     let gateway = gateway(&[]);
     let named = |address, id: &str| {

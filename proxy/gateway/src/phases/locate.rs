@@ -34,7 +34,10 @@ pub fn locate(
         Some(api_id) if exchange.client.visibility != Visibility::Public => {
             snapshot.hosts.locate_api(api_id, &exchange.path)
         }
-        _ => snapshot.hosts.locate(host, &exchange.path),
+        _ => match host.and_then(|host| without_vpc_endpoint(host, &exchange.client.visibility)) {
+            Some(host) => snapshot.hosts.locate(Some(&host), &exchange.path),
+            None => snapshot.hosts.locate(host, &exchange.path),
+        },
     };
     let located = located.ok_or(Refusal::NotLocated)?;
     let stage: &Arc<StageRuntime> = located.stage;
@@ -70,6 +73,15 @@ fn lower_case<'b>(name: &[u8], buffer: &'b mut [u8; 255]) -> Option<&'b str> {
     std::str::from_utf8(buffer).ok()
 }
 
+/// The default endpoint meant by `{api_id}-{vpc_endpoint_id}.execute-api.…`, a private API's name
+/// that resolves without private DNS (rest-api §2).
+fn without_vpc_endpoint(host: &str, visibility: &Visibility) -> Option<String> {
+    let Visibility::Private { vpc_endpoint_id, .. } = visibility else { return None };
+    let (label, domain) = host.split_once('.')?;
+    let api_id = label.strip_suffix(vpc_endpoint_id.as_str())?.strip_suffix('-')?;
+    Some(format!("{api_id}.{domain}"))
+}
+
 fn api_id_header(head: &RequestHead) -> Option<&str> {
     let field =
         head.fields.iter().find(|field| head.name(field).eq_ignore_ascii_case(API_ID_HEADER))?;
@@ -85,6 +97,27 @@ fn is_visible(stage: &StageRuntime, visibility: &Visibility) -> bool {
         Visibility::Private { vpc_endpoint_id, .. } => {
             let allowed = &stage.compiled.vpc_endpoint_ids;
             private && (allowed.is_empty() || allowed.contains(vpc_endpoint_id))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_host_name_may_carry_the_vpc_endpoint_of_its_listener() {
+        let private =
+            Visibility::Private { vpc_id: "vpc-1".into(), vpc_endpoint_id: "vpce-1".into() };
+        let table = [
+            ("abc-vpce-1.execute-api.r.x", Some("abc.execute-api.r.x")),
+            ("abc-vpce-2.execute-api.r.x", None),
+            ("abc.execute-api.r.x", None),
+            ("abcvpce-1.execute-api.r.x", None),
+        ];
+        for (host, expected) in table {
+            assert_eq!(without_vpc_endpoint(host, &private).as_deref(), expected, "{host}");
+            assert_eq!(without_vpc_endpoint(host, &Visibility::Public), None);
         }
     }
 }
