@@ -153,6 +153,8 @@ pub struct RequestHead {
     /// The client wants (or by its version implies) that the connection stays.
     pub keep_alive: bool,
     pub expect_continue: bool,
+    /// A `Connection` field names other fields, which are for this connection only.
+    pub nominates: bool,
 }
 
 impl Default for RequestHead {
@@ -167,6 +169,7 @@ impl Default for RequestHead {
             framing: Framing::None,
             keep_alive: true,
             expect_continue: false,
+            nominates: false,
         }
     }
 }
@@ -209,8 +212,14 @@ impl RequestHead {
         self.fields.iter().find(|field| field.known == known).map(|field| self.value(field))
     }
 
+    /// Whether a `Connection` field names the field `name`.
+    pub fn is_nominated(&self, name: &[u8]) -> bool {
+        self.nominates && is_nominated(&self.fields, &self.bytes, name)
+    }
+
     pub fn clear(&mut self) {
         self.fields.clear();
+        self.nominates = false;
         self.host = None;
         self.method = Span::default();
         self.target = Span::default();
@@ -228,6 +237,8 @@ pub struct ResponseHead {
     pub version: Version,
     pub framing: Framing,
     pub keep_alive: bool,
+    /// A `Connection` field names other fields, which are for this connection only.
+    pub nominates: bool,
 }
 
 impl Default for ResponseHead {
@@ -239,11 +250,17 @@ impl Default for ResponseHead {
             version: Version::Http11,
             framing: Framing::None,
             keep_alive: true,
+            nominates: false,
         }
     }
 }
 
 impl ResponseHead {
+    /// Whether a `Connection` field names the field `name`.
+    pub fn is_nominated(&self, name: &[u8]) -> bool {
+        self.nominates && is_nominated(&self.fields, &self.bytes, name)
+    }
+
     pub fn name(&self, field: &Field) -> &[u8] {
         field.name.of(&self.bytes)
     }
@@ -255,6 +272,16 @@ impl ResponseHead {
     pub fn known(&self, known: Known) -> Option<&[u8]> {
         self.fields.iter().find(|field| field.known == known).map(|field| self.value(field))
     }
+}
+
+fn is_nominated(fields: &[Field], bytes: &[u8], name: &[u8]) -> bool {
+    let mut connections = fields.iter().filter(|field| field.known == Known::Connection);
+    connections.any(|field| nominates(field.value.of(bytes), name))
+}
+
+/// Whether a `Connection` field's value names more than what becomes of the connection.
+pub fn nominates_fields(connection: &[u8]) -> bool {
+    !connection.eq_ignore_ascii_case(b"keep-alive") && !connection.eq_ignore_ascii_case(b"close")
 }
 
 /// Whether a `Connection` field's value nominates `token`.

@@ -6,7 +6,13 @@
 
 use std::ops::Range;
 
-use crate::head::{Field, Framing, Known, RequestHead, ResponseHead, Span, Version, nominates};
+use crate::head::{
+    Field, Framing, Known, RequestHead, ResponseHead, Span, Version, nominates, nominates_fields,
+};
+
+/// All `Connection` fields of a request, in bytes. Each field of the request is compared with what
+/// they name, so that long ones would cost far more than they weigh.
+const MAXIMUM_CONNECTION: usize = 512;
 
 /// Why a head was refused. All answer 400 unless said otherwise, and all close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +39,8 @@ pub enum HeadError {
     TwoLengths,
     #[error("Host is missing, repeated or not a host")]
     Host,
+    #[error("Connection names more fields than anyone needs")]
+    Connection,
     #[error("Expect is not 100-continue")]
     Expect,
     /// Answers 431.
@@ -223,8 +231,16 @@ fn interpret_request(head: &mut RequestHead) -> Result<(), HeadError> {
     let mut keep_alive = head.version == Version::Http11;
     let mut length = None;
     let mut chunked = false;
+    let mut connection_bytes = 0;
     for field in &head.fields {
         let value = field.value.of(&head.bytes);
+        if field.known == Known::Connection {
+            connection_bytes += value.len();
+            if connection_bytes > MAXIMUM_CONNECTION {
+                return Err(HeadError::Connection);
+            }
+            head.nominates |= nominates_fields(value);
+        }
         match field.known {
             Known::ContentLength if length.is_some() => return Err(HeadError::ContentLength),
             Known::ContentLength => length = Some(content_length(value)?),
@@ -258,8 +274,10 @@ fn interpret_response(head: &mut ResponseHead, to_head: bool) -> Result<(), Head
     let mut keep_alive = head.version == Version::Http11;
     let mut length = None;
     let mut chunked = false;
+    head.nominates = false;
     for field in &head.fields {
         let value = field.value.of(&head.bytes);
+        head.nominates |= field.known == Known::Connection && nominates_fields(value);
         match field.known {
             Known::ContentLength => {
                 let this = content_length(value)?;
@@ -478,6 +496,22 @@ mod tests {
         for (field, expected) in table {
             check(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"), Err(expected));
         }
+    }
+
+    #[test]
+    fn all_connection_fields_count_for_what_is_nominated() {
+        let head = read(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: X-A, close\r\n\r\n",
+        )
+        .unwrap();
+        assert!(head.is_nominated(b"x-a"));
+        assert!(!head.is_nominated(b"x-b"));
+        assert!(!head.keep_alive);
+        let names = ",x".repeat(300);
+        check(
+            &format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {names}\r\n\r\n"),
+            Err(HeadError::Connection),
+        );
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn write_passed_head(
     write_status(response.status, form.version, out);
     for field in &response.fields {
         let (name, value) = (response.name(field), response.value(field));
-        match passing(field.known, value) {
+        match passing(response, field) {
             Passing::Passes => write_field(name, value, out),
             Passing::Remapped => {
                 out.extend_from_slice(b"x-amzn-Remapped-");

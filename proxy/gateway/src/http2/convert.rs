@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::head::{Field, Framing, Known, RequestHead, ResponseHead, Span, Version, nominates};
+use crate::head::{Field, Framing, Known, RequestHead, ResponseHead, Span, Version};
 use crate::http1::body::Trailers;
 use crate::http1::parse::{HeadError, is_host};
 
@@ -90,13 +90,9 @@ pub fn request(head: &RequestHead) -> Result<http::Request<()>, http::Error> {
     let uri =
         http::Uri::builder().scheme("https").authority(authority).path_and_query(target).build()?;
     let mut request = http::Request::builder().method(head.method()).uri(uri).body(())?;
-    let connection = head.known(Known::Connection);
     for field in &head.fields {
         let name = field.name.of(&head.bytes);
-        if is_of_connection(field.known)
-            || field.known == Known::Host
-            || connection.is_some_and(|connection| nominates(connection, name))
-        {
+        if is_of_connection(field.known) || field.known == Known::Host || head.is_nominated(name) {
             continue;
         }
         let name = HeaderName::from_bytes(name)?;

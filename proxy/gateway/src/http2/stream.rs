@@ -252,7 +252,7 @@ impl Sink for Http2Sink {
         let mut headers = HeaderMap::with_capacity(response.fields.len() + 4);
         for field in &response.fields {
             let (name, value) = (response.name(field), response.value(field));
-            match passing(field.known, value) {
+            match passing(response, field) {
                 _ if convert::is_of_connection(field.known) => {}
                 Passing::Passes => append(&mut headers, name, value),
                 Passing::Remapped => {

@@ -11,7 +11,7 @@ use tollgate_template::RenderInput;
 
 use super::route::with_path_parameters;
 use crate::exchange::{Exchange, ExchangeView};
-use crate::head::{Framing, Known, RequestHead, nominates};
+use crate::head::{Framing, Known, RequestHead};
 use crate::identifiers::write_trace_id;
 use crate::refusal::Refusal;
 use crate::upstream::{Upstream, Upstreams};
@@ -206,7 +206,6 @@ fn write_passed_headers(
     mapped: &MappedHeaders<'_>,
     out: &mut Vec<u8>,
 ) {
-    let connection = head.known(Known::Connection);
     let mut forwarded_for = None;
     for field in &head.fields {
         let (name, value) = (head.name(field), head.value(field));
@@ -220,10 +219,7 @@ fn write_passed_headers(
             Known::ContentEncoding => !value.eq_ignore_ascii_case(b"identity") && has_body(body),
             // A name with an underscore reads like one with a hyphen to CGI-style backends, so
             // that a client could forge any header. Mappings that name it still see it.
-            Known::Other => {
-                memchr::memchr(b'_', name).is_none()
-                    && !connection.is_some_and(|connection| nominates(connection, name))
-            }
+            Known::Other => memchr::memchr(b'_', name).is_none() && !head.is_nominated(name),
             known => passes_upstream(known),
         };
         if passes && (mapped.is_empty() || !is_mapped(mapped, name)) {

@@ -134,8 +134,9 @@ pub enum Passing {
 }
 
 /// Rest-api §9.2, and the fields of the backend's own connection.
-pub fn passing(known: Known, value: &[u8]) -> Passing {
-    match known {
+pub fn passing(response: &ResponseHead, field: &Field) -> Passing {
+    match field.known {
+        Known::Other if response.is_nominated(response.name(field)) => Passing::Dropped,
         Known::Connection
         | Known::ContentLength
         | Known::Date
@@ -145,7 +146,9 @@ pub fn passing(known: Known, value: &[u8]) -> Passing {
             Passing::Dropped
         }
         // As with requests: the body passes encoded, so the client must know.
-        Known::ContentEncoding if value.eq_ignore_ascii_case(b"identity") => Passing::Dropped,
+        Known::ContentEncoding if response.value(field).eq_ignore_ascii_case(b"identity") => {
+            Passing::Dropped
+        }
         _ => Passing::Passes,
     }
 }
