@@ -226,7 +226,7 @@ fn an_upgrade_under_load_costs_no_request() {
 
 #[test]
 fn an_upgrade_keeps_every_listener() {
-    let gateway = Serve::new(version(1))
+    let mut gateway = Serve::new(version(1))
         .tls(&tollgate_tests::Issued::of(&["localhost"]))
         .listener("address: '127.0.0.1:0', visibility: private, vpc_id: vpc-01234567, vpc_endpoint_id: vpce-01234567")
         .start_installed();
@@ -234,6 +234,8 @@ fn an_upgrade_keeps_every_listener() {
     gateway.replace_file("petstore01-prod.yaml", version(2).text());
     gateway.process.signal(libc::SIGUSR2);
     upgraded(&gateway);
+    // Until it has stopped accepting, the old process answers too.
+    gateway.process.exit();
     assert_eq!(gateway.call(request.clone()).text(), "version 2");
     assert_eq!(gateway.connect_tls().call(request.clone()).text(), "version 2");
     assert_eq!(gateway.connect_http2().call(request).text(), "version 2");
