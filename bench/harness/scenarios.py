@@ -225,19 +225,26 @@ class Memory(Scenario):
 class Routes(Requests):
     """The cost of finding a method among many, answered by MOCK to leave little else."""
 
-    counts = {"10 methods": 10, "1,000 methods": 1_000, "100,000 methods": 100_000}
+    # Methods served, and how many of them are requested: asking for all of 100,000 also measures
+    # how much of them the processor's caches hold, asking for as few as in the row above does not.
+    counts = {
+        "10 methods": (10, 10),
+        "1,000 methods": (1_000, 1_000),
+        "100,000 methods": (100_000, 100_000),
+        "100,000, 1,000 asked": (100_000, 1_000),
+    }
     cases = tuple(counts)
     baselines = ("10 methods",)
 
     def __init__(self):
         super().__init__(
             "routes",
-            "Tollgate with 10, 1,000 and 100,000 methods in APIs of up to 1,000, all requested",
+            "Tollgate with 10, 1,000 and 100,000 methods in APIs of up to 1,000",
             self.cycle,
         )
 
     def measure(self, bench, subject):
-        methods = self.counts[subject]
+        methods, asked = self.counts[subject]
         directory = bench.setting.directory / f"routes-{methods}"
         directory.mkdir(exist_ok=True)
         generated = definitions.generate(directory, methods)
@@ -246,7 +253,7 @@ class Routes(Requests):
             requests = list(self.requests(generated, running))
             # In order, neighbours would find their API's table warm in the cache.
             random.Random(0).shuffle(requests)
-            self.request_file(bench).write_text("\n".join(requests) + "\n")
+            self.request_file(bench).write_text("\n".join(requests[:asked]) + "\n")
             return self.figures(bench, running)
 
     @staticmethod
