@@ -295,22 +295,6 @@ impl HttpIntegration {
         Ok(())
     }
 
-    /// Calls `f` with the name and value of each mapped header.
-    pub fn each_header(
-        &self,
-        values: &dyn RequestValues,
-        f: &mut dyn FnMut(&str, &str),
-    ) -> Result<(), MappingError> {
-        for mapping in &self.request_parameters {
-            if let Destination::Header(name) = &mapping.destination
-                && let Mapped::One(value) = mapping.evaluate(values)?
-            {
-                f(name, &value);
-            }
-        }
-        Ok(())
-    }
-
     /// Host and port of a [`Target::Dynamic`].
     pub fn render_authority(
         &self,
