@@ -35,12 +35,13 @@ class Load:
     resumed: int = 0
 
 
-def wrk(setting: Setting, url: str, seconds: int, requests: Path | None = None) -> Load:
-    """HTTP/1.1 on kept connections; `requests` is a file for wrk.lua to cycle through."""
+def wrk(setting: Setting, url: str, seconds: int, **files: Path) -> Load:
+    """HTTP/1.1 on kept connections. Of `files`, `requests` is one for wrk.lua to cycle through,
+    and `body` one to post."""
     script = Path(__file__).with_name("wrk.lua")
     command = [setting.tools["wrk"], "-t", "1", "-c", str(CONNECTIONS)]
     command += ["-d", str(seconds), "-s", str(script), url]
-    environment = {"BENCH_REQUESTS": str(requests)} if requests else {}
+    environment = {f"BENCH_{name.upper()}": str(path) for name, path in files.items()}
     output = run(setting, command, seconds, **environment)
     load = from_json(output.splitlines()[-1])
     if not load.requests:

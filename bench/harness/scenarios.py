@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from . import definitions, load
 from .machine import MeasureError
-from .targets import BIG_BYTES, Running, Setting, Target, Tollgate
+from .targets import BIG_BYTES, RECORD_REQUEST, Running, Setting, Target, Tollgate
 
 WARM_UP_SECONDS = 1
 # After connections open or close, before memory is read: allocators give back with a delay.
@@ -274,7 +274,7 @@ class Routes(Requests):
 
     def cycle(self, bench: Bench, running: Running, seconds: int) -> load.Load:
         url = f"http://127.0.0.1:{running.place.http}/"
-        return load.wrk(bench.setting, url, seconds, self.request_file(bench))
+        return load.wrk(bench.setting, url, seconds, requests=self.request_file(bench))
 
 
 class Import(Scenario):
@@ -318,6 +318,11 @@ def wrk_plain(path: str) -> LoadFunction:
     return lambda bench, running, seconds: load.wrk(
         bench.setting, f"http://127.0.0.1:{running.place.http}{path}", seconds
     )
+
+
+def wrk_record(bench: Bench, running: Running, seconds: int) -> load.Load:
+    url = f"http://127.0.0.1:{running.place.http}/record"
+    return load.wrk(bench.setting, url, seconds, body=RECORD_REQUEST)
 
 
 def wrk_tls(bench: Bench, running: Running, seconds: int) -> load.Load:
@@ -371,6 +376,12 @@ SCENARIOS: list[Scenario] = [
     Idle("idle", "idle HTTP/1.1 connections", False, Goal("kb_per_connection", 45)),
     Idle("idle-tls", "idle TLS connections", True, Goal("kb_per_connection", 60)),
     Requests("mock", "answered by the target itself, HTTP/1.1", wrk_plain("/mock")),
+    Requests(
+        "record",
+        "1 KB of JSON both ways; Tollgate validates and reshapes it with two templates",
+        wrk_record,
+        Goal("cpu_us", 2, "raw-pingora"),
+    ),
     Memory(),
     Routes(),
     Import(),

@@ -1,11 +1,12 @@
 """The gateways under test: how each is started, and that it answers what the others answer.
 
-All of them serve the same four paths on a plain and on a TLS listener:
+All of them serve the same paths on a plain and on a TLS listener:
 
     GET  /        proxied, a small body from the origin
     GET  /big     proxied, a large body from the origin
     POST /upload  proxied, the origin reads the body and answers a small one
     GET  /mock    the same small body, made by the target itself
+    POST /record  proxied, about 1 KB of JSON both ways; Tollgate validates and reshapes it
 """
 
 import http.client
@@ -33,6 +34,10 @@ from .machine import (
 
 # What /, /upload and /mock answer: some 100 bytes, none that nginx or VTL would expand.
 BODY = '{"id":"n-0001","name":"Nutcracker","kind":"bird","food":["pine","hazel"],"length_cm":32}'
+# How many items the origin's record has.
+RECORDS = 9
+RECORD_REQUEST = BENCH / "definitions" / "record-request.json"
+RECORD_RESPONSE = BENCH / "definitions" / "record-response.json"
 BIG_BYTES = 10_000_000  # Below API Gateway's payload quota of 10 MiB.
 
 START_SECONDS = 60
@@ -55,6 +60,7 @@ class Setting:
     def origin(self) -> Process:
         command = [self.tools["origin"], "--listen", f"127.0.0.1:{self.origin_port}"]
         command += ["--body", str(self.directory / "body.json"), "--big-bytes", str(BIG_BYTES)]
+        command += ["--record", str(RECORD_RESPONSE)]
         return Process(command, self.cores.load, self.directory / "origin.log")
 
 
@@ -82,6 +88,8 @@ class Target:
     """A gateway: its command line, its version, and when it is ready."""
 
     name: str
+    # The key of the list in what POST /record answers.
+    record_list = "Items"
 
     def __init__(self, setting: Setting):
         self.setting = setting
@@ -155,6 +163,7 @@ class Tollgate(Target):
     """
 
     name = "tollgate"
+    record_list = "orders"
 
     def __init__(self, setting: Setting, definitions: list[Path] | None = None):
         super().__init__(setting)
@@ -281,13 +290,18 @@ def verify(target: Target) -> str:
             right = len(body) == BIG_BYTES if path == "/big" else body.strip() == BODY.encode()
             if not right:
                 raise MeasureError(f"{method} {path} answers {len(body)} bytes: {body[:200]!r}")
+        record = exchange(running.place.http, "POST", "/record", RECORD_REQUEST.read_bytes())
+        if len(json.loads(record).get(target.record_list, [])) != RECORDS:
+            raise MeasureError(f"POST /record answers {record[:200]!r}")
         return negotiated_cipher(running.place.https)
 
 
-def exchange(port: int, method: str, path: str) -> bytes:
+def exchange(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
+    if body is None and method == "POST":
+        body = b"x" * BIG_BYTES
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_SECONDS)
     try:
-        connection.request(method, path, body=b"x" * BIG_BYTES if method == "POST" else None)
+        connection.request(method, path, body=body, headers={"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
             raise MeasureError(f"{method} {path} answers {response.status}")

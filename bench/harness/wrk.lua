@@ -1,5 +1,13 @@
 -- Ends a wrk run with one line of JSON. With BENCH_REQUESTS set to a file of "METHOD HOST PATH"
--- lines, cycles through those requests; otherwise wrk sends its own fixed request, at no cost.
+-- lines, cycles through those requests; with BENCH_BODY set to a file, posts its content as JSON;
+-- otherwise wrk sends its own fixed request, at no cost.
+
+local body = os.getenv("BENCH_BODY")
+if body then
+   wrk.method = "POST"
+   wrk.body = io.open(body, "rb"):read("*a")
+   wrk.headers["Content-Type"] = "application/json"
+end
 
 local list = os.getenv("BENCH_REQUESTS")
 if list then

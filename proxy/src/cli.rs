@@ -39,6 +39,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Read a configuration and definitions without serving them, and say what is in them
     Check(CheckArgs),
+    /// Print what a mapping template makes of a payload
+    Render(RenderArgs),
     /// About the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -173,6 +175,44 @@ pub struct CheckArgs {
     /// How to print what was found
     #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollgate render --template pets.vtl --input pets.json
+  tollgate render --template pets.vtl --input pets.json --context request.json
+  curl http://localhost:3000/pets | tollgate render --template pets.vtl --input -
+
+A FILE named - is standard input; one of the three can be. For an empty payload: --input /dev/null
+
+The context file is JSON; each key may be left out:
+  {
+    \"params\": {\"path\": {\"id\": \"7\"}, \"querystring\": {}, \"header\": {\"Accept\": \"*/*\"}},
+    \"context\": {\"stage\": \"prod\", \"identity\": {\"sourceIp\": \"192.0.2.1\"}},
+    \"stageVariables\": {\"backend\": \"10.0.0.7:8080\"},
+    \"variables\": {\"name\": \"what $name is; API Gateway has none\"}
+  }
+
+Exit codes: 0 rendered, 1 the template or a file is wrong: one line on standard error, with line
+and column, and nothing on standard output.")]
+pub struct RenderArgs {
+    /// The mapping template, UTF-8, up to 300 KB
+    #[arg(long, value_name = "FILE")]
+    pub template: PathBuf,
+
+    /// The payload: $input.body, up to 10 MB
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// What the template reads besides the payload, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub context: Option<PathBuf>,
+
+    /// Also print what the template overrides of request and response, as a line of JSON on
+    /// standard error
+    #[arg(long)]
+    pub overrides: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //!  cli ──▶ dev ────────────────▶ definitions ──▶ Routes ──▶ Gateway
 //!      ──▶ serve ──▶ config ──▶ loaded ──┘          (watch, SIGHUP: again)
 //!      ──▶ check ──▶ config ──▶ loaded ──▶ a report
+//!      ──▶ render ──▶ a template's output
 //! ```
 //!
 //! What an API means is the business of `tollgate-model`, what happens to a request that of
@@ -16,6 +17,7 @@ mod loaded;
 mod dev;
 mod serve;
 mod check;
+mod render;
 mod watch;
 mod self_signed;
 mod echo;
@@ -46,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => dev::dev(args),
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(args),
+        Command::Render(args) => render::render(&args),
         Command::Config(ConfigCommand::Schema) => print(&config::schema::json_schema()),
         Command::Echo(args) => echo::echo(args.listen).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
@@ -58,7 +61,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// Prints to a reader that may leave early (`tollgate config schema | head`).
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }

@@ -380,13 +380,25 @@ fn options_may_come_from_the_environment() {
 #[test]
 fn what_is_read_but_not_served_is_a_warning_by_name() {
     let mut operation = serde_json::json!({ "x-amazon-apigateway-integration": mock(200, "ok") });
-    operation["x-amazon-apigateway-request-validator"] = "all".into();
-    let api = Api::new().method("GET /", operation).with(
-        "x-amazon-apigateway-request-validators",
-        serde_json::json!({ "all": { "validateRequestBody": true, "validateRequestParameters": true } }),
-    );
+    operation["x-amazon-apigateway-auth"] = serde_json::json!({ "type": "AWS_IAM" });
+    let api = Api::new().method("GET /", operation);
     let gateway = Gateway::dev(api);
     gateway.process.stderr_line("what is not served", |line| {
-        (line.starts_with("warning: ") && line.contains("validator")).then_some(())
+        (line.starts_with("warning: ") && line.contains("AWS_IAM")).then_some(())
+    });
+}
+
+#[test]
+fn a_template_that_cannot_be_parsed_is_a_warning_with_its_place() {
+    let mut integration = mock(200, "");
+    integration["responses"]["default"]["responseTemplates"] =
+        serde_json::json!({ "application/json": "{\n  \"a\": #if($x) 1" });
+    let gateway = Gateway::dev(Api::new().route("GET /", integration));
+    gateway.process.stderr_line("the template's error", |line| {
+        let says = |text: &str| line.contains(text);
+        (says("response template application/json of status 200")
+            && says("line 2, column")
+            && says("GET /"))
+        .then_some(())
     });
 }

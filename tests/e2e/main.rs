@@ -2,11 +2,16 @@
 
 mod support;
 mod command_line;
+mod render;
 mod routing;
 mod http_proxy;
 mod streaming;
 mod upstream_failures;
 mod http_integration;
+mod mapping_templates;
+mod validation;
+mod content;
+mod compression;
 mod gateway_responses;
 mod private;
 mod malformed;

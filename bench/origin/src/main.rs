@@ -7,6 +7,7 @@
 //! | -------------- | ----------------------------------------------- |
 //! | `GET /big`     | a body of `--big-bytes` bytes                   |
 //! | `POST /upload` | reads `content-length` bytes, then a small body |
+//! | `POST /record` | the same, then the content of `--record`        |
 //! | anything else  | a small body (the content of `--body`)          |
 
 use std::net::SocketAddr;
@@ -25,6 +26,9 @@ struct Args {
     /// File whose content is the small body.
     #[arg(long)]
     body: PathBuf,
+    /// File whose content is the body of `/record`.
+    #[arg(long)]
+    record: PathBuf,
     /// Length of the body of `/big`, in bytes.
     #[arg(long)]
     big_bytes: usize,
@@ -38,6 +42,7 @@ const MAX_HEADERS: usize = 64;
 
 struct Answers {
     small: Vec<u8>,
+    record: Vec<u8>,
     big_head: Vec<u8>,
     big_bytes: usize,
     chunk: Vec<u8>,
@@ -47,7 +52,9 @@ struct Answers {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let body = std::fs::read(&args.body).with_context(|| format!("read {:?}", args.body))?;
+    let record = std::fs::read(&args.record).with_context(|| format!("read {:?}", args.record))?;
     let answers = Arc::new(Answers {
+        record: [head("application/json", record.len()), record].concat(),
         small: [head("application/json", body.len()), body].concat(),
         big_head: head("application/octet-stream", args.big_bytes),
         big_bytes: args.big_bytes,
@@ -106,6 +113,7 @@ async fn serve(mut connection: TcpStream, answers: &Answers) -> anyhow::Result<(
 
         match request.answer {
             Answer::Small => connection.write_all(&answers.small).await?,
+            Answer::Record => connection.write_all(&answers.record).await?,
             Answer::Big => {
                 connection.write_all(&answers.big_head).await?;
                 let mut left = answers.big_bytes;
@@ -127,6 +135,7 @@ struct Request {
 
 enum Answer {
     Small,
+    Record,
     Big,
 }
 
@@ -148,6 +157,7 @@ fn parse(buffer: &[u8]) -> anyhow::Result<Option<Request>> {
     }
     let answer = match parsed.path {
         Some("/big") => Answer::Big,
+        Some("/record") => Answer::Record,
         _ => Answer::Small,
     };
     Ok(Some(Request {

@@ -9,9 +9,11 @@ use tollgate_model::compile::path::decode;
 use tollgate_model::compile::{
     CompiledMethod, Found, GatewayResponseValues, PathParameters, RequestValues,
 };
+use tollgate_template::ContextWrites;
 
 use crate::access_log::{ContextVariable, LogValues};
 use crate::config::Visibility;
+use crate::execution_log::ExecutionLog;
 use crate::head::{Known, RequestHead, Version};
 use crate::identifiers::{RequestIds, request_time};
 use crate::refusal::Refusal;
@@ -55,6 +57,12 @@ pub struct Exchange {
     pub integration_latency: Option<Duration>,
     pub integration_error: Option<Cow<'static, str>>,
     pub refusal: Option<Refusal>,
+    /// Why the request validator refused the body: `$context.error.validationErrorString`.
+    pub validation_error: Option<String>,
+    /// What mapping templates wrote to `$context`.
+    pub context_writes: ContextWrites,
+    /// Only kept for a test invocation.
+    pub execution_log: Option<Box<ExecutionLog>>,
     pub status: u16,
     /// Body bytes sent to the client.
     pub response_length: u64,
@@ -76,6 +84,9 @@ impl Exchange {
             integration_latency: None,
             integration_error: None,
             refusal: None,
+            validation_error: None,
+            context_writes: ContextWrites::default(),
+            execution_log: None,
             status: 0,
             response_length: 0,
         }
@@ -95,8 +106,18 @@ impl Exchange {
         self.integration_latency = None;
         self.integration_error = None;
         self.refusal = None;
+        self.validation_error = None;
+        self.context_writes = ContextWrites::default();
+        self.execution_log = None;
         self.status = 0;
         self.response_length = 0;
+    }
+
+    /// Adds a line to the execution log, if this exchange keeps one.
+    pub fn log(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.execution_log {
+            log.push(line());
+        }
     }
 
     pub fn method(&self) -> Option<&CompiledMethod> {
@@ -180,6 +201,9 @@ impl Exchange {
             V::IntegrationErrorMessage | V::IntegrationObjectError => {
                 self.integration_error.as_ref().is_some_and(|error| text(out, error))
             }
+            V::ErrorValidationErrorString => {
+                self.validation_error.as_ref().is_some_and(|error| text(out, error))
+            }
             V::ErrorMessage => self.error_message().is_some_and(|message| text(out, &message)),
             V::ErrorResponseType => match &self.refusal {
                 Some(Refusal::Gateway { response_type, .. }) => text(out, response_type.as_str()),
@@ -248,22 +272,35 @@ impl LogValues for ExchangeView<'_, '_> {
 }
 
 impl ExchangeView<'_, '_> {
-    fn context_text(&self, name: &str) -> Option<Cow<'_, str>> {
+    /// A `$context` variable of mappings, templates and gateway responses.
+    pub fn context_text(&self, name: &str) -> Option<Cow<'_, str>> {
         if name == "error.messageString" {
             return Some(match self.exchange.error_message() {
                 Some(message) => serde_json::Value::from(message.as_ref()).to_string().into(),
                 None => "null".into(),
             });
         }
-        let variable = ContextVariable::parse(name)?;
+        let variable = ContextVariable::parse(name).filter(ContextVariable::is_in_mappings)?;
         let mut out = Vec::new();
         if !self.exchange.write_context(self.head, &variable, &mut out) {
             return None;
         }
-        Some(String::from_utf8_lossy(&out).into_owned().into())
+        let text = String::from_utf8(out);
+        Some(Cow::Owned(
+            text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ))
     }
 
-    fn query_values(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    /// The headers that mappings and templates see, in the order received.
+    pub fn visible_headers(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.head.fields.iter().filter(|field| is_visible(field.known)).map(|field| {
+            let name = String::from_utf8_lossy(self.head.name(field));
+            (name, String::from_utf8_lossy(self.head.value(field)))
+        })
+    }
+
+    /// The query-string parameters, decoded, in the order received.
+    pub fn query_values(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         self.head.query().unwrap_or_default().split(|byte| *byte == b'&').filter_map(|pair| {
             if pair.is_empty() {
                 return None;

@@ -1,6 +1,7 @@
 //! Entry points for the fuzz targets in `fuzz/`: they take any bytes and must not panic.
 
-use crate::head::{Framing, RequestHead, ResponseHead};
+use crate::compression;
+use crate::head::{Field, Framing, Known, RequestHead, ResponseHead, Span};
 use crate::http1::body::{BodyDecoder, ReadBuffer};
 use crate::http1::parse::{self, HeadBounds, HeadScanner};
 
@@ -44,4 +45,18 @@ pub fn chunked_body(mut bytes: &[u8]) {
         }
         assert!(decoded <= total, "no byte is made up");
     });
+}
+
+/// Decodes a compressed request body, whose coding the first byte chooses.
+pub fn content_coding(bytes: &[u8]) {
+    const MAXIMUM: u64 = 1024 * 1024;
+    let Some((first, body)) = bytes.split_first() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let Ok(runtime) = runtime else { return };
+    let value: &[u8] = if first.is_multiple_of(2) { b"gzip" } else { b"deflate" };
+    let mut head = RequestHead { bytes: value.to_vec(), ..RequestHead::default() };
+    let value = Span::new(0..value.len());
+    head.fields.push(Field { name: value, value, known: Known::ContentEncoding });
+    let decoded = runtime.block_on(compression::request_body(&head, body.to_vec(), MAXIMUM));
+    assert!(decoded.map_or(0, |body| body.len()) as u64 <= MAXIMUM, "the quota bounds a body");
 }

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tollgate_model::api::GatewayResponseType;
 
+use crate::compression::{self, Compressing, ResponseCompression};
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::exchange::Exchange;
@@ -40,6 +41,16 @@ pub trait Source: Send {
     /// The next piece, `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Piece<'_>>, BodyError>> + Send;
     fn take_trailers(&mut self) -> Option<Box<Trailers>>;
+}
+
+impl<S: Source> Source for &mut S {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+        (**self).next().await
+    }
+
+    fn take_trailers(&mut self) -> Option<Box<Trailers>> {
+        (**self).take_trailers()
+    }
 }
 
 /// Where a response goes.
@@ -82,6 +93,8 @@ pub struct Call<'a> {
     pub timeout: Duration,
     /// The method sent upstream: it decides about a response's body and about retrying.
     pub method: &'a [u8],
+    /// Of a streamed response.
+    pub compression: Option<ResponseCompression>,
 }
 
 impl Call<'_> {
@@ -271,10 +284,11 @@ impl Call<'_> {
         exchange.integration_latency = Some(started.elapsed());
         exchange.status = response.head.status;
         self.check_length(&response)?;
-        *begun = true;
-        sink.begin(exchange, &response.head).await?;
+        let mut sink = Compressing::new(sink, begun);
+        sink.begin(self.compression, exchange, &mut response.head).await?;
         pace.allow(limits.body_stall_timeout);
         let mut floor = RateFloor::start();
+        let mut received = 0;
         loop {
             let piece = match response.body.next().now_or_never() {
                 Some(piece) => piece,
@@ -287,18 +301,20 @@ impl Call<'_> {
                 }
             };
             let Some(piece) = piece.map_err(Failure::Response)? else { break };
-            exchange.response_length += piece.data.len() as u64;
-            if exchange.response_length > limits.maximum_payload {
-                return Err(Failure::ResponseTooLarge(exchange.response_length));
+            received += piece.data.len() as u64;
+            if received > limits.maximum_payload {
+                return Err(Failure::ResponseTooLarge(received));
             }
             if !floor.add(piece.data.len(), limits) {
                 return Err(Failure::ClientTooSlow);
             }
-            sink.data(piece).await?;
+            sink.data(exchange, &mut response.head, piece).await?;
+            exchange.response_length = sink.sent();
             pace.allow(limits.body_stall_timeout);
         }
         let trailers = response.body.take_trailers();
-        sink.finish(trailers.as_deref()).await?;
+        sink.finish(exchange, &response.head, trailers.as_deref()).await?;
+        exchange.response_length = sink.sent();
         if self.poolable {
             response.body.recycle(self.upstream, upload.lock().take(), limits);
         }
@@ -404,7 +420,12 @@ impl Failure {
     fn refusal(self, exchange: &mut Exchange) -> Refusal {
         use GatewayResponseType::{ApiConfigurationError, IntegrationFailure, IntegrationTimeout};
         let response_type = match self {
-            Self::Request(error) => return Refusal::Body(error),
+            Self::Request(error) => {
+                return match compression::is_undecodable(&error) {
+                    Some(undecodable) => undecodable.into(),
+                    None => Refusal::Body(error),
+                };
+            }
             Self::RequestTooLarge(maximum) => return Refusal::PayloadTooLarge { maximum },
             Self::RequestTooSlow => return Refusal::BodyTooSlow,
             Self::TimedOut | Self::Upstream(TransactionError::Connect(ConnectError::TimedOut)) => {

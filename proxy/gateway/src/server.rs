@@ -25,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tollgate_model::compile::hosts::HostsError;
 
+use tollgate_model::compile::CompiledStage;
+
 use crate::access_log::{AccessLog, AccessLogFormat, FormatError};
 use crate::config::{AccessLogDestination, GatewayConfig, ListenerConfig};
 use crate::connection_limits::{ConnectionLimits, ConnectionPermit, Refused};
@@ -33,6 +35,7 @@ use crate::exchange::{Client, TlsDetails};
 use crate::management::Management;
 use crate::metrics::{ConnectionRefusal, HandshakeResult, ListenerProtocol, Metrics, ReloadResult};
 use crate::snapshot::{Routes, Snapshot};
+use crate::test_invoke::{self, TestInvocation, TestInvocationError, TestInvocationResult};
 use crate::upgrade::{Inherited, Upgrade};
 use crate::upstream::Upstreams;
 use crate::upstream::balancer::Balancer;
@@ -172,6 +175,17 @@ impl Gateway {
         core.upstreams.forget_unused();
         self.inner.published.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Tests the method with index `method` of `stage`, which is compiled for this call and need
+    /// not be published: `test-invoke-method`. Runs on the caller's tokio runtime.
+    pub async fn test_invoke(
+        &self,
+        stage: CompiledStage,
+        method: usize,
+        invocation: TestInvocation<'_>,
+    ) -> Result<TestInvocationResult, TestInvocationError> {
+        test_invoke::test_invoke(&self.inner.core, stage, method, invocation).await
     }
 
     /// Counts a reload that failed before it came to [`Gateway::publish`].

@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Duration;
-use tollgate_model::compile::{
-    CompiledIntegration, HttpIntegration, IntegrationResponses, RequestBody,
-};
+use tollgate_model::compile::{CompiledIntegration, CompiledMethod, HttpIntegration};
 
 use super::body::{BodyDecoder, ReadBuffer};
 use super::parse::{self, HeadBounds, HeadError, HeadScanner};
 use super::wire::{Http1Sink, Http1Source, ResponseForm, write_local};
+use crate::compression::{Coding, Decompressing};
 use crate::core::{Core, Drain};
 use crate::deadline::Deadline;
 use crate::exchange::{Client, Exchange};
 use crate::head::{Framing, RequestHead};
 use crate::pace::RateFloor;
 use crate::phases::integration_request::{self, Body};
-use crate::phases::{self, mock};
+use crate::phases::{self, request_body};
 use crate::proxy::{Call, Outcome, Source};
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
@@ -182,29 +181,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return self.refuse(Refusal::NotLocated).await;
         };
         match &stage.method(route.method).integration {
-            CompiledIntegration::HttpProxy(http) if http.needs_body() => {
-                self.buffered_proxy(http).await
+            CompiledIntegration::HttpProxy(http) => {
+                let method = stage.method(route.method);
+                match request_body::is_needed(&self.head, &self.exchange, method, http) {
+                    true => self.buffered_proxy(method, http).await,
+                    false => self.proxy(http).await,
+                }
             }
-            CompiledIntegration::HttpProxy(http) => self.proxy(http).await,
-            CompiledIntegration::Http { http, request, responses } => {
-                self.mapped(http, request, responses).await
-            }
-            CompiledIntegration::Mock { request, responses } => self.mock(request, responses).await,
-            other => self.refuse(phases::unreachable_integration(other)).await,
+            _ => match self.mapped(stage.method(route.method)).await {
+                Ok(response) => self.respond(response).await,
+                Err(refusal) => self.refuse(refusal).await,
+            },
         }
     }
 
     /// HTTP_PROXY: streams both ways.
     async fn proxy(&mut self, http: &HttpIntegration) -> Next {
+        let coding = match request_body::coding(&self.head) {
+            Ok(coding) => coding,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
         let framing = self.head.framing;
         let here = match framing {
             Framing::None => Some(0),
-            Framing::Length(length) if length <= self.buffer.unread().len() as u64 => {
+            Framing::Length(length)
+                if coding.is_none() && length <= self.buffer.unread().len() as u64 =>
+            {
                 Some(length as usize)
             }
             _ => None,
         };
-        let Some(length) = here else { return self.stream(http).await };
+        let Some(length) = here else { return self.stream(http, coding).await };
         self.request.clear();
         let body = Body::Streamed(framing);
         let written = integration_request::proxy_head(
@@ -225,27 +232,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.send_whole(http, head_length).await
     }
 
-    /// HTTP_PROXY with a mapping that reads the body.
-    async fn buffered_proxy(&mut self, http: &HttpIntegration) -> Next {
-        let body = match self.read_body().await {
-            Ok(body) => body,
-            Err(refusal) => return self.refuse(refusal).await,
-        };
-        self.request.clear();
-        let written = integration_request::proxy_head(
-            &self.head,
-            &self.exchange,
-            http,
-            Body::Whole(body.len()),
-            &body,
-            &mut self.request,
-        );
-        if let Err(refusal) = written {
-            return self.refuse(refusal).await;
+    /// HTTP_PROXY with something that reads or converts the body.
+    async fn buffered_proxy(&mut self, method: &CompiledMethod, http: &HttpIntegration) -> Next {
+        match self.buffered_request(method, http).await {
+            Ok(head_length) => self.send_whole(http, head_length).await,
+            Err(refusal) => self.refuse(refusal).await,
         }
-        let head_length = self.request.len();
-        self.request.extend_from_slice(&body);
-        self.send_whole(http, head_length).await
+    }
+
+    /// Makes the request; gives the length of its head.
+    async fn buffered_request(
+        &mut self,
+        method: &CompiledMethod,
+        http: &HttpIntegration,
+    ) -> Result<usize, Refusal> {
+        let body = self.read_body().await?;
+        let core = self.core.clone();
+        self.request.clear();
+        request_body::proxy_request(
+            &core.limits,
+            &self.head,
+            &mut self.exchange,
+            (method, http),
+            body,
+            &mut self.request,
+        )
+        .await
     }
 
     async fn send_whole(&mut self, http: &HttpIntegration, head_length: usize) -> Next {
@@ -270,6 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             poolable,
             timeout: http.timeout,
             method: self.request.split(|byte| *byte == b' ').next().unwrap_or_default(),
+            compression: phases::response_compression(&self.head, &self.exchange),
         };
         let outcome = call
             .whole(&self.request, head_length, &mut self.exchange, &mut sink, &mut self.deadline)
@@ -278,9 +291,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.conclude(outcome, keep_alive).await
     }
 
-    async fn stream(&mut self, http: &HttpIntegration) -> Next {
+    async fn stream(&mut self, http: &HttpIntegration, coding: Option<Coding>) -> Next {
         let core = self.core.clone();
-        let framing = self.head.framing;
+        // How long it gets without its coding nobody knows yet.
+        let framing = coding.map_or(self.head.framing, |_| Framing::Chunked);
         let mut request = Vec::new();
         let prepared = integration_request::proxy_head(
             &self.head,
@@ -302,8 +316,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let form = self.form();
         let (read, write) = tokio::io::split(&mut self.io);
-        let mut source =
-            Http1Source { io: read, buffer: &mut self.buffer, decoder: &mut self.decoder };
+        let source = Http1Source { io: read, buffer: &mut self.buffer, decoder: &mut self.decoder };
+        let mut source = Decompressing::new(source, coding);
         let mut sink =
             Http1Sink { io: write, out: &mut self.out, form, chunked: false, drain: &self.drain };
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
@@ -313,6 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             poolable,
             timeout: http.timeout,
             method: &method,
+            compression: phases::response_compression(&self.head, &self.exchange),
         };
         let outcome = call
             .streamed(
@@ -328,40 +343,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.conclude(outcome, keep_alive).await
     }
 
-    /// HTTP: the request is reshaped, so is the response.
-    async fn mapped(
-        &mut self,
-        http: &HttpIntegration,
-        request: &RequestBody,
-        responses: &IntegrationResponses,
-    ) -> Next {
-        match self.mapped_response(http, request, responses).await {
-            Ok(response) => self.respond(response).await,
-            Err(refusal) => self.refuse(refusal).await,
-        }
-    }
-
-    async fn mapped_response(
-        &mut self,
-        http: &HttpIntegration,
-        request: &RequestBody,
-        responses: &IntegrationResponses,
-    ) -> Result<LocalResponse, Refusal> {
+    /// HTTP and MOCK: the request is reshaped, so is the response.
+    async fn mapped(&mut self, method: &CompiledMethod) -> Result<LocalResponse, Refusal> {
         let core = self.core.clone();
         let body = self.read_body().await?;
-        let call = phases::MappedCall { http, request, responses };
-        call.run(&core, &self.head, &mut self.exchange, &body, &mut self.deadline).await
-    }
-
-    async fn mock(&mut self, request: &RequestBody, responses: &IntegrationResponses) -> Next {
-        let response = match self.read_body().await {
-            Ok(body) => mock::answer(&self.head, &mut self.exchange, request, responses, &body),
-            Err(refusal) => Err(refusal),
-        };
-        match response {
-            Ok(response) => self.respond(response).await,
-            Err(refusal) => self.refuse(refusal).await,
-        }
+        let exchange = &mut self.exchange;
+        let body = request_body::prepare(&core.limits, &self.head, exchange, method, body).await?;
+        let deadline = &mut self.deadline;
+        phases::mapped::answer(&core, &self.head, exchange, method, &body, deadline).await
     }
 
     /// Reads the whole request body, within the payload quota.

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tollgate_model::compile::{CompiledIntegration, HttpIntegration};
+use tollgate_model::compile::{CompiledIntegration, CompiledMethod, HttpIntegration};
 
 use super::convert;
+use crate::compression::Decompressing;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::exchange::{Client, Exchange};
@@ -18,7 +19,7 @@ use crate::identifiers::http_date;
 use crate::pace::RateFloor;
 use crate::phases::integration_request::{self, Body};
 use crate::phases::integration_response::{Passing, passing};
-use crate::phases::{self, mock};
+use crate::phases::{self, request_body};
 use crate::proxy::{Call, Outcome, Sink, SinkError, Source};
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
@@ -87,23 +88,10 @@ impl Stream {
             return self.refuse(Refusal::NotLocated).await;
         };
         let answered = match &stage.method(route.method).integration {
-            CompiledIntegration::HttpProxy(http) => return self.proxy(http).await,
-            CompiledIntegration::Http { http, request, responses } => {
-                match self.read_body().await {
-                    Ok(body) => {
-                        let core = self.core.clone();
-                        let call = phases::MappedCall { http, request, responses };
-                        let (exchange, deadline) = (&mut self.exchange, &mut self.deadline);
-                        call.run(&core, &self.head, exchange, &body, deadline).await
-                    }
-                    Err(refusal) => Err(refusal),
-                }
+            CompiledIntegration::HttpProxy(http) => {
+                return self.proxy(stage.method(route.method), http).await;
             }
-            CompiledIntegration::Mock { request, responses } => match self.read_body().await {
-                Ok(body) => mock::answer(&self.head, &mut self.exchange, request, responses, &body),
-                Err(refusal) => Err(refusal),
-            },
-            other => Err(phases::unreachable_integration(other)),
+            _ => self.mapped(stage.method(route.method)).await,
         };
         match answered {
             Ok(response) => self.respond(response).await,
@@ -111,8 +99,18 @@ impl Stream {
         }
     }
 
-    async fn proxy(&mut self, http: &HttpIntegration) {
-        match self.call(http).await {
+    /// HTTP and MOCK: the request is reshaped, so is the response.
+    async fn mapped(&mut self, method: &CompiledMethod) -> Result<LocalResponse, Refusal> {
+        let core = self.core.clone();
+        let body = self.read_body().await?;
+        let exchange = &mut self.exchange;
+        let body = request_body::prepare(&core.limits, &self.head, exchange, method, body).await?;
+        let deadline = &mut self.deadline;
+        phases::mapped::answer(&core, &self.head, exchange, method, &body, deadline).await
+    }
+
+    async fn proxy(&mut self, method: &CompiledMethod, http: &HttpIntegration) {
+        match self.call(method, http).await {
             Ok(Outcome::Refused(refusal)) | Err(refusal) => self.refuse(refusal).await,
             Ok(Outcome::Complete { .. }) => self.core.record(&self.head, &self.exchange),
             Ok(Outcome::Aborted(cause)) => {
@@ -125,24 +123,39 @@ impl Stream {
         }
     }
 
-    async fn call(&mut self, http: &HttpIntegration) -> Result<Outcome, Refusal> {
+    async fn call(
+        &mut self,
+        method: &CompiledMethod,
+        http: &HttpIntegration,
+    ) -> Result<Outcome, Refusal> {
         let core = self.core.clone();
-        let buffered = if http.needs_body() { Some(self.read_body().await?) } else { None };
-        let framing = self.head.framing;
-        let form = match &buffered {
-            Some(body) => Body::Whole(body.len()),
-            None => Body::Streamed(framing),
+        let coding = request_body::coding(&self.head)?;
+        // How long it gets without its coding nobody knows yet.
+        let framing = match self.head.framing {
+            Framing::None => Framing::None,
+            framing => coding.map_or(framing, |_| Framing::Chunked),
         };
-        let for_mappings = buffered.as_deref().unwrap_or_default();
         let mut request = Vec::new();
-        integration_request::proxy_head(
-            &self.head,
-            &self.exchange,
-            http,
-            form,
-            for_mappings,
-            &mut request,
-        )?;
+        let whole = request_body::is_needed(&self.head, &self.exchange, method, http);
+        let head_length = if whole {
+            let body = self.read_body().await?;
+            let exchange = &mut self.exchange;
+            let made = (method, http);
+            request_body::proxy_request(
+                &core.limits,
+                &self.head,
+                exchange,
+                made,
+                body,
+                &mut request,
+            )
+            .await?
+        } else {
+            let body = Body::Streamed(framing);
+            let (head, exchange) = (&self.head, &self.exchange);
+            integration_request::proxy_head(head, exchange, http, body, b"", &mut request)?;
+            request.len()
+        };
         let (upstream, poolable) =
             integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)?;
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
@@ -152,14 +165,14 @@ impl Stream {
             poolable,
             timeout: http.timeout,
             method: &method,
+            compression: phases::response_compression(&self.head, &self.exchange),
         };
         let (exchange, sink, deadline) = (&mut self.exchange, &mut self.sink, &mut self.deadline);
-        if buffered.is_none() && framing != Framing::None {
-            let source = &mut self.source;
+        if !whole && framing != Framing::None {
+            let mut source = Decompressing::new(&mut self.source, coding);
+            let source = &mut source;
             return Ok(call.streamed(request, framing, exchange, source, sink, deadline).await);
         }
-        let head_length = request.len();
-        request.extend_from_slice(for_mappings);
         Ok(call.whole(&request, head_length, exchange, sink, deadline).await)
     }
 

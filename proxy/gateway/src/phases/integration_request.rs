@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tollgate_model::api::{GatewayResponseType, HttpMethod};
+use tollgate_model::api::HttpMethod;
 use tollgate_model::compile::{
-    Destination, HttpIntegration, Mapped, RequestBody, Selected, Target, UpstreamTarget,
+    Destination, HttpIntegration, Mapped, RequestOverrides, Target, UpstreamTarget,
 };
-use tollgate_template::RenderInput;
 
 use super::route::with_path_parameters;
 use crate::exchange::{Exchange, ExchangeView};
@@ -37,11 +36,15 @@ pub fn proxy_head(
     body_for_mappings: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    write_head(head, exchange, http, Passed::All, body, body_for_mappings, out)
+    let overrides = RequestOverrides::default();
+    with_path_parameters(head, exchange, |path_parameters| {
+        let view = ExchangeView { exchange, head, path_parameters, body: body_for_mappings };
+        Request { http, view: &view, overrides: &overrides }.write(Passed::All, body, out)
+    })
 }
 
-/// Writes an HTTP/1.1 head for the backend: only what is mapped (HTTP), and the method's
-/// defaults.
+/// Writes an HTTP/1.1 head for the backend: only what is mapped (HTTP), what the request
+/// template set in `$context.requestOverride`, and the method's defaults.
 pub fn mapped_head(
     head: &RequestHead,
     exchange: &Exchange,
@@ -50,28 +53,12 @@ pub fn mapped_head(
     client_body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
-    write_head(head, exchange, http, Passed::Mapped, Body::Whole(length), client_body, out)
-}
-
-/// The body for the backend of an HTTP integration.
-pub fn mapped_body<'b>(
-    head: &RequestHead,
-    request: &'b RequestBody,
-    body: &'b [u8],
-) -> Result<Cow<'b, [u8]>, Refusal> {
-    match request.select(head.known(Known::ContentType)) {
-        Selected::Passthrough => Ok(Cow::Borrowed(body)),
-        Selected::Unsupported => Err(Refusal::of(GatewayResponseType::UnsupportedMediaType)),
-        Selected::Template(template) => {
-            let rendered = template.render(&RenderInput { body }).map_err(|error| {
-                Refusal::caused(GatewayResponseType::ApiConfigurationError, error.to_string())
-            })?;
-            Ok(match rendered {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            })
-        }
-    }
+    let overrides = RequestOverrides::new(&exchange.context_writes)?;
+    with_path_parameters(head, exchange, |path_parameters| {
+        let view = ExchangeView { exchange, head, path_parameters, body: client_body };
+        let request = Request { http, view: &view, overrides: &overrides };
+        request.write(Passed::Mapped, Body::Whole(length), out)
+    })
 }
 
 /// The upstream of an integration, and whether its connections may be kept.
@@ -83,11 +70,16 @@ pub fn upstream(
 ) -> Result<(Arc<Upstream>, bool), Refusal> {
     let stage = exchange.stage.as_ref().ok_or(Refusal::NotLocated)?;
     match &http.target {
-        Target::Fixed(index) => Ok((stage.upstreams[*index].clone(), true)),
+        Target::Fixed(index) => {
+            let upstream = stage.upstreams[*index].clone();
+            let poolable = !upstream.is_transient();
+            Ok((upstream, poolable))
+        }
         Target::Dynamic { scheme, connection } => {
+            let overrides = RequestOverrides::new(&exchange.context_writes)?;
             let (host, port) = with_path_parameters(head, exchange, |path_parameters| {
                 let view = ExchangeView { exchange, head, path_parameters, body: &[] };
-                http.render_authority(&view)
+                http.render_authority(&view, &overrides)
             })?;
             let target = UpstreamTarget {
                 scheme: *scheme,
@@ -107,30 +99,29 @@ enum Passed {
     Mapped,
 }
 
-fn write_head(
-    head: &RequestHead,
-    exchange: &Exchange,
-    http: &HttpIntegration,
-    passed: Passed,
-    body: Body,
-    client_body: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    with_path_parameters(head, exchange, |path_parameters| {
-        let view = ExchangeView { exchange, head, path_parameters, body: client_body };
-        let method = backend_method(head, http);
+/// What an integration request is made of.
+struct Request<'r, 'p, 'o> {
+    http: &'r HttpIntegration,
+    view: &'r ExchangeView<'r, 'p>,
+    overrides: &'r RequestOverrides<'o>,
+}
+
+impl Request<'_, '_, '_> {
+    fn write(&self, passed: Passed, body: Body, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let (head, exchange) = (self.view.head, self.view.exchange);
+        let method = backend_method(head, self.http);
         out.extend_from_slice(method);
         out.push(b' ');
         let query = match passed {
             Passed::All => head.query().unwrap_or_default(),
             Passed::Mapped => b"",
         };
-        http.render_target(&view, query, out)?;
+        self.http.render_target(self.view, self.overrides, query, out)?;
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let mapped = mapped_headers(http, &view)?;
-        write_host(http, &view, &mapped, out)?;
+        let mapped = self.headers()?;
+        self.write_host(&mapped, out)?;
         match passed {
-            Passed::All => write_passed_headers(head, exchange, body, &mapped, out),
+            Passed::All => write_passed_headers(head, exchange, &mapped, out),
             Passed::Mapped => write_default_headers(head, exchange, method, &mapped, out),
         }
         for (name, value) in &mapped {
@@ -140,7 +131,45 @@ fn write_head(
         write_framing(method, body, out);
         out.extend_from_slice(b"\r\n");
         Ok(())
-    })
+    }
+
+    /// The mapped headers, and the overrides in place of those of the same name.
+    fn headers(&self) -> Result<MappedHeaders<'_>, Refusal> {
+        let mut headers = MappedHeaders::new();
+        for mapping in &self.http.request_parameters {
+            let Destination::Header(name) = &mapping.destination else { continue };
+            match mapping.evaluate(self.view)? {
+                Mapped::Skip => {}
+                Mapped::One(value) => headers.push((name, value)),
+                Mapped::Many(values) => {
+                    headers.extend(values.into_iter().map(|value| (&**name, Cow::Owned(value))));
+                }
+            }
+        }
+        for (name, value) in &self.overrides.headers {
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name, Cow::Borrowed(value)));
+        }
+        Ok(headers)
+    }
+
+    fn write_host(&self, mapped: &MappedHeaders<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if is_mapped(mapped, b"host") {
+            return Ok(());
+        }
+        match &self.http.target {
+            Target::Fixed(_) => write_field(b"Host", self.http.host_header.as_bytes(), out),
+            Target::Dynamic { scheme, .. } => {
+                let (host, port) = self.http.render_authority(self.view, self.overrides)?;
+                if port == scheme.default_port() {
+                    write_field(b"Host", host.as_bytes(), out);
+                } else {
+                    write_field(b"Host", format!("{host}:{port}").as_bytes(), out);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn backend_method<'m>(head: &'m RequestHead, http: &HttpIntegration) -> &'m [u8] {
@@ -152,49 +181,8 @@ fn backend_method<'m>(head: &'m RequestHead, http: &HttpIntegration) -> &'m [u8]
 
 type MappedHeaders<'v> = smallvec::SmallVec<[(&'v str, Cow<'v, str>); 4]>;
 
-fn mapped_headers<'v>(
-    http: &'v HttpIntegration,
-    view: &'v ExchangeView<'v, '_>,
-) -> Result<MappedHeaders<'v>, Refusal> {
-    let mut headers = MappedHeaders::new();
-    for mapping in &http.request_parameters {
-        let Destination::Header(name) = &mapping.destination else { continue };
-        match mapping.evaluate(view)? {
-            Mapped::Skip => {}
-            Mapped::One(value) => headers.push((name, value)),
-            Mapped::Many(values) => {
-                headers.extend(values.into_iter().map(|value| (&**name, Cow::Owned(value))));
-            }
-        }
-    }
-    Ok(headers)
-}
-
 fn is_mapped(mapped: &MappedHeaders<'_>, name: &[u8]) -> bool {
     mapped.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
-}
-
-fn write_host(
-    http: &HttpIntegration,
-    view: &ExchangeView<'_, '_>,
-    mapped: &MappedHeaders<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    if is_mapped(mapped, b"host") {
-        return Ok(());
-    }
-    match &http.target {
-        Target::Fixed(_) => write_field(b"Host", http.host_header.as_bytes(), out),
-        Target::Dynamic { scheme, .. } => {
-            let (host, port) = http.render_authority(view)?;
-            if port == scheme.default_port() {
-                write_field(b"Host", host.as_bytes(), out);
-            } else {
-                write_field(b"Host", format!("{host}:{port}").as_bytes(), out);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// HTTP_PROXY: the client's headers, without those of its connection, those the gateway writes
@@ -202,7 +190,6 @@ fn write_host(
 fn write_passed_headers(
     head: &RequestHead,
     exchange: &Exchange,
-    body: Body,
     mapped: &MappedHeaders<'_>,
     out: &mut Vec<u8>,
 ) {
@@ -214,9 +201,8 @@ fn write_passed_headers(
                 forwarded_for = Some(value);
                 false
             }
-            // AWS decodes a body before it passes it on and drops the header. Here the body
-            // passes as it is, and a backend must know how it is encoded.
-            Known::ContentEncoding => !value.eq_ignore_ascii_case(b"identity") && has_body(body),
+            // The body passes decoded.
+            Known::ContentEncoding => false,
             // A name with an underscore reads like one with a hyphen to CGI-style backends, so
             // that a client could forge any header. Mappings that name it still see it.
             Known::Other => memchr::memchr(b'_', name).is_none() && !head.is_nominated(name),
@@ -243,10 +229,6 @@ fn write_passed_headers(
         let scheme: &[u8] = if exchange.client.tls.is_some() { b"https" } else { b"http" };
         write_field(b"X-Forwarded-Proto", scheme, out);
     }
-}
-
-fn has_body(body: Body) -> bool {
-    !matches!(body, Body::Streamed(Framing::None) | Body::Whole(0))
 }
 
 fn passes_upstream(known: Known) -> bool {

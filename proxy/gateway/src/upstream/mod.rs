@@ -193,6 +193,11 @@ impl Upstreams {
 }
 
 impl Upstream {
+    /// Made for one request: there is no pool for its connections.
+    pub fn is_transient(&self) -> bool {
+        self.id == TRANSIENT
+    }
+
     /// The addresses to try, in order: those that are up, the next in turn first.
     async fn candidates(&self) -> Result<Arc<[SocketAddr]>, ConnectError> {
         match &self.addresses {

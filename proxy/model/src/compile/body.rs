@@ -12,7 +12,7 @@ pub(crate) const DEFAULT_MEDIA_TYPE: &str = "application/json";
 const ANY_MEDIA_TYPE: &str = "$default";
 
 /// The request templates of an integration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestBody {
     /// Media type in lower case, or `$default` → template.
     pub(crate) templates: Vec<(Box<str>, Template)>,
@@ -20,7 +20,7 @@ pub struct RequestBody {
 }
 
 /// What becomes of a request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Selected<'t> {
     Template(&'t Template),
     Passthrough,
@@ -66,15 +66,17 @@ mod tests {
         passthrough: PassthroughBehavior,
         content_type: Option<&str>,
     ) -> String {
-        let templates = templates
-            .iter()
-            .map(|key| ((*key).into(), Template::parse(key.trim_start_matches('$'))))
-            .collect();
+        let templates = templates.iter().map(|key| ((*key).into(), Template::parse(""))).collect();
         let body = RequestBody { templates, passthrough };
         match body.select(content_type.map(str::as_bytes)) {
-            Selected::Template(template) => template
-                .render(&tollgate_template::RenderInput { body: b"" })
-                .map_or_else(|_| "?".to_owned(), |text| text.into_owned()),
+            Selected::Template(template) => {
+                let (key, _) = body
+                    .templates
+                    .iter()
+                    .find(|(_, known)| std::ptr::eq(known, template))
+                    .expect("one of the templates");
+                key.trim_start_matches('$').to_owned()
+            }
             Selected::Passthrough => "passthrough".to_owned(),
             Selected::Unsupported => "415".to_owned(),
         }

@@ -14,13 +14,10 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use serde_json::Value;
 use smallvec::SmallVec;
+use tollgate_template::{JsonBody, JsonPath};
 
-pub mod json_path;
 pub(crate) mod parse;
-
-use json_path::JsonPath;
 
 /// What mappings read from the client's request. The gateway implements it; every method is
 /// called on the request's own task, any number of times.
@@ -65,7 +62,7 @@ pub trait ResponseValues {
 
 /// A body parsed at most once. One for each body: the first body it sees is the one it keeps.
 #[derive(Debug, Default)]
-pub struct BodyJson(OnceCell<Result<Value, InvalidJson>>);
+pub struct BodyJson(OnceCell<Result<JsonBody, InvalidJson>>);
 
 #[derive(Clone, Copy, Debug)]
 struct InvalidJson;
@@ -100,8 +97,8 @@ pub enum RequestSource {
     Context(Box<str>),
     /// A literal or a stage variable.
     Constant(Box<str>),
-    /// A JSONPath that is not served yet: always missing.
-    Unserved,
+    /// A JSONPath that can't be parsed: always missing.
+    InvalidPath,
 }
 
 /// A mapping to a header of the client's response.
@@ -122,8 +119,8 @@ pub enum ResponseSource {
     Context(Box<str>),
     /// A literal or a stage variable.
     Constant(Box<str>),
-    /// A JSONPath that is not served yet: always missing.
-    Unserved,
+    /// A JSONPath that can't be parsed: always missing.
+    InvalidPath,
 }
 
 /// What a mapping came to.
@@ -168,7 +165,7 @@ impl RequestMapping {
             RequestSource::BodyPath(path) => from_body(path, values.body(), values.body_json())?,
             RequestSource::Context(name) => one(values.context(name)),
             RequestSource::Constant(text) => one(Some(Cow::Borrowed(&**text))),
-            RequestSource::Unserved => Mapped::Skip,
+            RequestSource::InvalidPath => Mapped::Skip,
         };
         match (&self.destination, mapped) {
             (_, Mapped::Skip) => Ok(Mapped::Skip),
@@ -194,7 +191,7 @@ impl ResponseMapping {
             ResponseSource::BodyPath(path) => from_body(path, values.body(), values.body_json())?,
             ResponseSource::Context(name) => one(values.context(name)),
             ResponseSource::Constant(text) => one(Some(Cow::Borrowed(&**text))),
-            ResponseSource::Unserved => Mapped::Skip,
+            ResponseSource::InvalidPath => Mapped::Skip,
         };
         Ok(mapped.for_header())
     }
@@ -212,7 +209,7 @@ impl Mapped<'_> {
 }
 
 impl BodyJson {
-    fn value(&self, body: &[u8]) -> Result<&Value, MappingError> {
+    fn parsed(&self, body: &[u8]) -> Result<&JsonBody, MappingError> {
         self.0
             .get_or_init(|| parse_body(body))
             .as_ref()
@@ -256,24 +253,22 @@ fn joined<'v>(each: impl FnOnce(&mut dyn FnMut(&str))) -> Mapped<'v> {
 
 fn from_body<'v>(
     path: &JsonPath,
-    body: &'v [u8],
-    kept: Option<&'v BodyJson>,
+    body: &[u8],
+    kept: Option<&BodyJson>,
 ) -> Result<Mapped<'v>, MappingError> {
-    match kept {
-        Some(kept) => Ok(one(path.find(kept.value(body)?).and_then(json_path::text))),
-        None => {
-            let value = parse_body(body).map_err(|InvalidJson| MappingError::InvalidJson)?;
-            let text = path.find(&value).and_then(json_path::text);
-            Ok(one(text.map(|text| Cow::Owned(text.into_owned()))))
-        }
-    }
+    let own = BodyJson::default();
+    let parsed = kept.unwrap_or(&own).parsed(body)?;
+    // What is found is too large only if the path multiplies a payload of megabytes.
+    let text = path.text_in(parsed).map_err(|_| MappingError::InvalidJson)?;
+    Ok(one(text.map(Cow::Owned)))
 }
 
-fn parse_body(body: &[u8]) -> Result<Value, InvalidJson> {
-    match body.first() {
-        Some(b'{' | b'[' | b'"' | b'\'') => serde_json::from_slice(body).map_err(|_| InvalidJson),
-        _ => Ok(Value::Object(serde_json::Map::new())),
-    }
+fn parse_body(body: &[u8]) -> Result<JsonBody, InvalidJson> {
+    let text = match body.first() {
+        Some(b'{' | b'[' | b'"' | b'\'') => std::str::from_utf8(body).map_err(|_| InvalidJson)?,
+        _ => "{}",
+    };
+    JsonBody::parse(text).map_err(|_| InvalidJson)
 }
 
 #[cfg(test)]

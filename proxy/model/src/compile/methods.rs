@@ -21,10 +21,11 @@ use super::stage::{
 };
 use super::unserved::Unserved;
 use super::uri::{Fixed, INVALID_URI, ParsedUri, substitute_stage_variables};
+use super::validate::{CompiledModels, CompiledValidator};
 use super::{CompileError, StageSettings};
 use crate::api::{
-    Api, Authorization, Authorizer, AuthorizerType, Connection, ContentHandling, HttpMethod,
-    Integration, IntegrationResponse, IntegrationType, Method, Protocol,
+    Api, Authorization, Authorizer, AuthorizerType, Connection, HttpMethod, Integration,
+    IntegrationResponse, IntegrationType, Method, Protocol,
 };
 
 /// Default and, unless the quota is raised, largest integration timeout
@@ -47,6 +48,8 @@ pub(crate) struct MethodCompiler<'a> {
     pub(crate) upstreams: Vec<UpstreamTarget>,
     known_upstreams: HashMap<UpstreamTarget, usize>,
     patterns: PatternCompiler,
+    /// Compiled for the first method that has a request validator.
+    models: Option<CompiledModels<'a>>,
 }
 
 /// One method and where it is.
@@ -74,6 +77,7 @@ impl<'a> MethodCompiler<'a> {
             upstreams: Vec::new(),
             known_upstreams: HashMap::new(),
             patterns: PatternCompiler::default(),
+            models: None,
         }
     }
 
@@ -86,12 +90,17 @@ impl<'a> MethodCompiler<'a> {
                 &place.name,
             );
         }
-        self.note_validator(place)?;
         Ok(CompiledMethod {
             resource: place.resource,
             http_method: place.http_method,
             authorization,
             api_key_required: place.method.api_key_required,
+            validator: self.validator(place)?,
+            content_handling: place
+                .method
+                .integration
+                .as_ref()
+                .and_then(|integration| integration.content_handling),
             integration: self.integration(place)?,
         })
     }
@@ -137,16 +146,24 @@ impl<'a> MethodCompiler<'a> {
         Ok(compiled)
     }
 
-    fn note_validator(&mut self, place: &Place<'a>) -> Result<(), CompileError> {
-        let Some(name) = &place.method.request_validator else { return Ok(()) };
+    fn validator(&mut self, place: &Place<'a>) -> Result<Option<CompiledValidator>, CompileError> {
+        let Some(name) = &place.method.request_validator else { return Ok(None) };
         let validator = self.api.request_validators.get(name);
-        let validator = validator.ok_or_else(|| {
+        let validator = *validator.ok_or_else(|| {
             place.error(format!("Invalid Request Validator identifier specified: {name}"))
         })?;
-        if validator.validate_request_body || validator.validate_request_parameters {
-            self.unserved.add("request validator", "requests are not validated yet", &place.name);
+        if self.api.protocol == Protocol::Http {
+            return Ok(None);
         }
-        Ok(())
+        let models = match self.models.take() {
+            Some(models) => models,
+            None => CompiledModels::compile(self.api, &mut self.unserved)
+                .map_err(|(location, message)| CompileError { location, message })?,
+        };
+        self.models
+            .insert(models)
+            .validator(place.method, validator)
+            .map_err(|message| place.error(message))
     }
 
     fn integration(&mut self, place: &Place<'a>) -> Result<CompiledIntegration, CompileError> {
@@ -249,14 +266,14 @@ impl<'a> MethodCompiler<'a> {
                 Parsed::Dropped => {}
             }
         }
-        if mappings.iter().any(|mapping| mapping.source == RequestSource::Unserved) {
+        if mappings.iter().any(|mapping| mapping.source == RequestSource::InvalidPath) {
             self.note_json_path(place);
         }
         Ok(mappings)
     }
 
     fn note_json_path(&mut self, place: &Place<'a>) {
-        let message = "paths with wildcards, slices, filters or `..` give no value yet";
+        let message = "a path is invalid: nothing is mapped from it";
         self.unserved.add("JSONPath in parameter mapping", message, &place.name);
     }
 
@@ -274,22 +291,10 @@ impl<'a> MethodCompiler<'a> {
         if integration.stream_response && kind != HttpProxy {
             self.unserved.add("responseTransferMode STREAM", "served for HTTP_PROXY only", place);
         }
-        if !self.api.binary_media_types.is_empty() && matches!(kind, Http | Mock) {
-            self.unserved.add("x-amazon-apigateway-binary-media-types", BINARY_MESSAGE, place);
-        }
         if let Connection::VpcLink { integration_target: Some(_), .. } = integration.connection {
             let message =
                 "the backend is reached through the addresses configured for the VPC link";
             self.unserved.add("integrationTarget", message, place);
-        }
-        let of_responses = integration.responses.iter().map(|response| response.content_handling);
-        for handling in of_responses.chain([integration.content_handling]).flatten() {
-            // Text to text is what happens anyway where nothing is binary.
-            if handling == ContentHandling::ConvertToBinary
-                || !self.api.binary_media_types.is_empty()
-            {
-                self.unserved.add("contentHandling", BINARY_MESSAGE, place);
-            }
         }
     }
 
@@ -311,13 +316,20 @@ impl<'a> MethodCompiler<'a> {
         if !parsed.template.authority_parameters().all(|name| mapped(name).is_some()) {
             return Err(INVALID_URI);
         }
-        for name in parsed.template.parameters().filter(|name| mapped(name).is_none()) {
+        // A request template may override any path parameter.
+        let overridable = integration.integration_type == IntegrationType::Http
+            && !integration.request_templates.is_empty();
+        for name in parsed.template.parameters() {
+            if overridable || mapped(name).is_some() {
+                continue;
+            }
             let message = format!(
                 "nothing is mapped to integration.request.path.{name}: it is sent as it stands"
             );
             self.unserved.add("parameter of the integration URI", message, &place.name);
         }
         parsed.template.fix(|name| match mapped(name).map(|mapping| &mapping.source) {
+            _ if overridable => Fixed::Mapped,
             None => Fixed::Unmapped,
             Some(RequestSource::Constant(text)) => Fixed::Constant(text.clone()),
             Some(_) => Fixed::Mapped,
@@ -395,25 +407,29 @@ impl<'a> MethodCompiler<'a> {
     ) -> Result<RequestBody, CompileError> {
         let mut templates = Vec::with_capacity(integration.request_templates.len());
         for (media_type, text) in &integration.request_templates {
-            templates.push((lower_case(media_type), self.template(place, text)?));
+            let name = format!("request template {media_type}");
+            templates.push((lower_case(media_type), self.template(place, &name, text)?));
         }
         Ok(RequestBody { templates, passthrough: integration.passthrough_behavior })
     }
 
-    fn template(&mut self, place: &Place<'a>, text: &str) -> Result<Template, CompileError> {
+    fn template(
+        &mut self,
+        place: &Place<'a>,
+        name: &str,
+        text: &str,
+    ) -> Result<Template, CompileError> {
         if text.len() > MAX_TEMPLATE_BYTES {
             let message = format!(
-                "a mapping template has {} bytes, at most {MAX_TEMPLATE_BYTES} are allowed",
+                "{name} has {} bytes, at most {MAX_TEMPLATE_BYTES} are allowed",
                 text.len()
             );
             return Err(place.error(message));
         }
         let template = Template::parse(text);
-        if let Some(unserved) = template.unserved() {
-            let message = format!(
-                "{} is not rendered yet: a request that needs it answers 500",
-                unserved.construct
-            );
+        if let Some(error) = template.syntax_error() {
+            let message =
+                format!("{name} can't be parsed, so that rendering it answers 500: {error}");
             self.unserved.add("mapping template", message, &place.name);
         }
         Ok(template)
@@ -429,7 +445,9 @@ impl<'a> MethodCompiler<'a> {
             let parameters = self.response_parameters(place, response)?;
             let mut templates = Vec::with_capacity(response.response_templates.len());
             for (media_type, text) in &response.response_templates {
-                let template = self.template(place, text)?;
+                let status = response.status_code;
+                let name = format!("response template {media_type} of status {status}");
+                let template = self.template(place, &name, text)?;
                 templates.push(ResponseTemplate { media_type: lower_case(media_type), template });
             }
             let compiled = CompiledResponse {
@@ -465,14 +483,12 @@ impl<'a> MethodCompiler<'a> {
                 Parsed::Dropped => {}
             }
         }
-        if mappings.iter().any(|mapping| mapping.source == ResponseSource::Unserved) {
+        if mappings.iter().any(|mapping| mapping.source == ResponseSource::InvalidPath) {
             self.note_json_path(place);
         }
         Ok(mappings)
     }
 }
-
-const BINARY_MESSAGE: &str = "payloads are not converted between binary and text yet";
 
 /// The header names among an authorizer's identity sources.
 fn identity_headers(authorizer: &Authorizer) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! From what a user declared ([`crate::api`]) to the immutable form the data plane serves.
 //!
 //! ```text
-//!  host, path ──[hosts]──▶ stage ──[path, router]──▶ method ──▶ integration
+//!  host, path ──[hosts]──▶ stage ──[path, router]──▶ method ──[validate]──▶ integration
 //!                                                     │  [mapping, uri, body]  to the backend
 //!                                                     │  [response, mapping]   from the backend
 //!                                                     └  [gateway_response]    when we say no
@@ -22,9 +22,12 @@ pub mod stage;
 pub mod hosts;
 pub mod path;
 pub mod router;
+pub mod validate;
 pub mod mapping;
+pub mod overrides;
 pub mod uri;
 pub mod body;
+pub mod content;
 pub mod response;
 pub mod gateway_response;
 pub mod methods;
@@ -36,12 +39,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use body::{RequestBody, Selected};
+pub use content::{BinaryMediaTypes, ContentError};
 pub use gateway_response::{BuiltIn, GatewayResponseValues, GatewayResponses, Rendered};
 pub use mapping::{
     BodyJson, Destination, Mapped, MappingError, RequestMapping, RequestSource, RequestValues,
     ResponseMapping, ResponseSource, ResponseValues,
 };
 pub use methods::{DEFAULT_INTEGRATION_TIMEOUT, MINIMUM_INTEGRATION_TIMEOUT};
+pub use overrides::{RequestOverrides, ResponseOverride};
 pub use path::{CanonicalPath, PathError};
 pub use response::{CompiledResponse, IntegrationResponses, ResponseTemplate};
 pub use router::{Found, PathParameters, Router};
@@ -51,6 +56,7 @@ pub use stage::{
 };
 pub use unserved::UnservedConstruct;
 pub use uri::{UriTemplate, UriValue};
+pub use validate::{CompiledValidator, ValidationFailure};
 
 use methods::{MethodCompiler, Place};
 use unserved::Unserved;
@@ -123,7 +129,8 @@ pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileE
         endpoint_type: api.endpoint_type,
         vpc_endpoint_ids: api.vpc_endpoint_ids.clone(),
         disable_execute_api_endpoint: api.disable_execute_api_endpoint,
-        binary_media_types: api.binary_media_types.clone(),
+        binary_media_types: BinaryMediaTypes::compile(&api.binary_media_types),
+        minimum_compression_size: api.minimum_compression_size,
         resource_policy,
         resources: resources(api),
         methods,
@@ -143,13 +150,6 @@ fn note_unserved_api(api: &Api, policy: &CompiledPolicy, unserved: &mut Unserved
     if let CompiledPolicy::Unserved(reason) = policy {
         let message = format!("not evaluated yet: every request is refused ({reason})");
         unserved.add("x-amazon-apigateway-policy", message, PLACE);
-    }
-    if api.minimum_compression_size.is_some() {
-        unserved.add(
-            "x-amazon-apigateway-minimum-compression-size",
-            "payloads are not compressed yet",
-            PLACE,
-        );
     }
     if api.api_key_source == ApiKeySource::Authorizer {
         unserved.add(

@@ -33,7 +33,7 @@ enum Pattern {
 }
 
 /// What the client gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CompiledResponse {
     pub status: u16,
     pub parameters: Vec<ResponseMapping>,
@@ -41,7 +41,7 @@ pub struct CompiledResponse {
     pub content_handling: Option<ContentHandling>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseTemplate {
     /// Lower case, without parameters.
     pub media_type: Box<str>,

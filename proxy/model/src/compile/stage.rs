@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::body::RequestBody;
+use super::content::BinaryMediaTypes;
 use super::gateway_response::GatewayResponses;
 use super::mapping::{RequestMapping, RequestSource};
 use super::response::IntegrationResponses;
 use super::router::Router;
 use super::uri::UriTemplate;
-use crate::api::{ApiId, AuthorizerType, EndpointType, HttpMethod, Protocol};
+use super::validate::CompiledValidator;
+use crate::api::{ApiId, AuthorizerType, ContentHandling, EndpointType, HttpMethod, Protocol};
 
 /// Everything the data plane needs to serve one stage of one API.
 #[derive(Debug)]
@@ -25,7 +27,9 @@ pub struct CompiledStage {
     pub endpoint_type: EndpointType,
     pub vpc_endpoint_ids: Vec<String>,
     pub disable_execute_api_endpoint: bool,
-    pub binary_media_types: Vec<String>,
+    pub binary_media_types: BinaryMediaTypes,
+    /// Bytes from which responses are compressed; `None`: never, and requests aren't decompressed.
+    pub minimum_compression_size: Option<u32>,
     pub resource_policy: CompiledPolicy,
     pub resources: Vec<CompiledResource>,
     pub methods: Vec<CompiledMethod>,
@@ -63,6 +67,10 @@ pub struct CompiledMethod {
     pub http_method: HttpMethod,
     pub authorization: CompiledAuthorization,
     pub api_key_required: bool,
+    /// What the request is held to before anything is sent to the integration.
+    pub validator: Option<CompiledValidator>,
+    /// What becomes of the request's body before the integration gets it.
+    pub content_handling: Option<ContentHandling>,
     pub integration: CompiledIntegration,
 }
 

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use super::mapping::{
     Destination, Mapped, MappingError, RequestMapping, RequestSource, RequestValues,
 };
+use super::overrides::RequestOverrides;
 use super::path::{self, decode};
 use super::stage::{HttpIntegration, Scheme, Target};
 
@@ -46,6 +47,8 @@ pub enum UriValue<'v> {
     Captured(&'v str),
     /// Decoded text: is percent-encoded where it is placed.
     Text(Cow<'v, str>),
+    /// The definition's own text: keeps its slashes in the path.
+    Constant(&'v str),
 }
 
 /// Host, in lower case and without brackets, and port.
@@ -182,6 +185,7 @@ impl UriTemplate {
                         check_dots = true;
                         path::encode_segment(&text, out);
                     }
+                    Some(UriValue::Constant(text)) => path::encode_segments(text, out),
                     None => {}
                 },
             }
@@ -199,6 +203,7 @@ impl UriTemplate {
                 Part::Parameter(name) => match param(name)? {
                     Some(UriValue::Captured(text)) => path::encode_query(&decode(text), out),
                     Some(UriValue::Text(text)) => path::encode_query(&text, out),
+                    Some(UriValue::Constant(text)) => path::encode_query(text, out),
                     None => {}
                 },
             }
@@ -264,34 +269,39 @@ impl Part {
 impl HttpIntegration {
     /// Appends the request target for the backend: the URI with its path parameters mapped, the
     /// client's query string (raw, without `?`; empty for HTTP, which passes nothing on), then
-    /// the mapped query-string parameters.
+    /// the mapped query-string parameters and those of overrides.
     pub fn render_target(
         &self,
         values: &dyn RequestValues,
+        overrides: &RequestOverrides<'_>,
         client_query: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), MappingError> {
-        self.uri.render(|name| self.uri_value(name, values), out)?;
+        self.uri.render(|name| self.uri_value(name, values, overrides), out)?;
         let mut separator = if self.uri.has_query() { b'&' } else { b'?' };
         if !client_query.is_empty() {
             out.push(separator);
             out.extend_from_slice(client_query);
             separator = b'&';
         }
+        let mut append = |name: &str, value: &str| {
+            out.push(std::mem::replace(&mut separator, b'&'));
+            path::encode_query(name, out);
+            out.push(b'=');
+            path::encode_query(value, out);
+        };
         for mapping in &self.request_parameters {
             let Destination::Querystring(name) = &mapping.destination else { continue };
-            let mut append = |value: &str| {
-                out.push(std::mem::replace(&mut separator, b'&'));
-                path::encode_query(name, out);
-                out.push(b'=');
-                path::encode_query(value, out);
-            };
+            if overrides.replaces_querystring(name) {
+                continue;
+            }
             match mapping.evaluate(values)? {
                 Mapped::Skip => {}
-                Mapped::One(value) => append(&value),
-                Mapped::Many(many) => many.iter().for_each(|value| append(value)),
+                Mapped::One(value) => append(name, &value),
+                Mapped::Many(many) => many.iter().for_each(|value| append(name, value)),
             }
         }
+        overrides.querystring.iter().for_each(|(name, value)| append(name, value));
         Ok(())
     }
 
@@ -299,6 +309,7 @@ impl HttpIntegration {
     pub fn render_authority(
         &self,
         values: &dyn RequestValues,
+        overrides: &RequestOverrides<'_>,
     ) -> Result<(String, u16), MappingError> {
         let Target::Dynamic { scheme, .. } = &self.target else {
             return Err(MappingError::UnsafeUriValue);
@@ -307,9 +318,10 @@ impl HttpIntegration {
         for part in &self.uri.authority {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Parameter(name) => match self.uri_value(name, values)? {
+                Part::Parameter(name) => match self.uri_value(name, values, overrides)? {
                     Some(UriValue::Captured(value)) => text.push_str(&decode(value)),
                     Some(UriValue::Text(value)) => text.push_str(&value),
+                    Some(UriValue::Constant(value)) => text.push_str(value),
                     None => {}
                 },
             }
@@ -322,11 +334,22 @@ impl HttpIntegration {
         &'v self,
         name: &str,
         values: &'v dyn RequestValues,
+        overrides: &'v RequestOverrides<'_>,
     ) -> Result<Option<UriValue<'v>>, MappingError> {
+        if let Some(text) = overrides.path(name) {
+            return Ok(Some(UriValue::Text(Cow::Borrowed(text))));
+        }
         let of_name = |mapping: &&RequestMapping| matches!(&mapping.destination, Destination::Path(path) if **path == *name);
-        let Some(mapping) = self.request_parameters.iter().find(of_name) else { return Ok(None) };
-        if let RequestSource::PathParameter(parameter) = &mapping.source {
-            return Ok(values.captured_path_parameter(parameter).map(UriValue::Captured));
+        let Some(mapping) = self.request_parameters.iter().find(of_name) else {
+            // Nothing is mapped to it: AWS sends it as it stands in the URI.
+            return Ok(Some(UriValue::Text(format!("{{{name}}}").into())));
+        };
+        match &mapping.source {
+            RequestSource::PathParameter(parameter) => {
+                return Ok(values.captured_path_parameter(parameter).map(UriValue::Captured));
+            }
+            RequestSource::Constant(text) => return Ok(Some(UriValue::Constant(text))),
+            _ => {}
         }
         Ok(match mapping.evaluate(values)? {
             Mapped::Skip => None,

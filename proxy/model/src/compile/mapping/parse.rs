@@ -1,8 +1,10 @@
 //! From mapping expressions to mappings, with the checks API Gateway makes at import.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::json_path::JsonPath;
+use tollgate_template::JsonPath;
+
 use super::{Destination, RequestMapping, RequestSource, ResponseMapping, ResponseSource};
 
 /// What the expressions of a method may refer to.
@@ -60,13 +62,22 @@ pub(crate) fn response_mapping(
         return Err(invalid_parameter(destination));
     }
     let source = response_source(expression, stage_variables)?;
+    let Some(header) = response_header_name(name) else { return Ok(Parsed::Dropped) };
+    Ok(Parsed::Mapping(ResponseMapping { header: header.into(), source }))
+}
+
+/// The name under which the client gets a header that a mapping or an override sets; `None`: not
+/// at all.
+pub(crate) fn response_header_name(name: &str) -> Option<Cow<'_, str>> {
     if name.eq_ignore_ascii_case("transfer-encoding") {
-        return Ok(Parsed::Dropped);
+        return None;
     }
     let remapped =
         REMAPPED_RESPONSE_HEADERS.iter().any(|remapped| name.eq_ignore_ascii_case(remapped));
-    let header = if remapped { format!("x-amzn-Remapped-{name}") } else { name.to_owned() };
-    Ok(Parsed::Mapping(ResponseMapping { header: header.into_boxed_str(), source }))
+    Some(match remapped {
+        true => Cow::Owned(format!("x-amzn-Remapped-{name}")),
+        false => Cow::Borrowed(name),
+    })
 }
 
 /// Headers that mapped values of HTTP integrations only set with `x-amzn-Remapped-` before
@@ -89,14 +100,14 @@ const REMAPPED_RESPONSE_HEADERS: [&str; 14] = [
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum HeaderRule {
+pub(crate) enum HeaderRule {
     Pass,
     Drop,
     Reserved,
 }
 
 /// Mapping to a header of an HTTP integration's request (`rest-api.md` §9.1).
-fn request_header_rule(name: &str) -> HeaderRule {
+pub(crate) fn request_header_rule(name: &str) -> HeaderRule {
     let among = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
     if among(&[
         "Content-Length",
@@ -139,7 +150,7 @@ fn request_source(expression: &str, scope: &Scope<'_>) -> Result<RequestSource, 
         return Ok(match path {
             BodyPath::Whole => RequestSource::Body,
             BodyPath::Value(path) => RequestSource::BodyPath(path),
-            BodyPath::Unserved => RequestSource::Unserved,
+            BodyPath::Invalid => RequestSource::InvalidPath,
         });
     }
     let (location, name) =
@@ -186,7 +197,7 @@ fn response_source(
     match (body_path(parameter), parameter.split_once('.')) {
         (Some(BodyPath::Whole), _) => Ok(ResponseSource::Body),
         (Some(BodyPath::Value(path)), _) => Ok(ResponseSource::BodyPath(path)),
-        (Some(BodyPath::Unserved), _) => Ok(ResponseSource::Unserved),
+        (Some(BodyPath::Invalid), _) => Ok(ResponseSource::InvalidPath),
         (None, Some(("header", name))) => Ok(ResponseSource::Header(name.into())),
         (None, Some(("multivalueheader", name))) => {
             Ok(ResponseSource::MultiValueHeader(name.into()))
@@ -211,7 +222,7 @@ pub(crate) fn constant(
 enum BodyPath {
     Whole,
     Value(JsonPath),
-    Unserved,
+    Invalid,
 }
 
 /// `body` and `body.JSONPATH`.
@@ -221,7 +232,7 @@ fn body_path(parameter: &str) -> Option<BodyPath> {
         return Some(BodyPath::Whole);
     }
     let path = if rest.starts_with('[') { rest } else { rest.strip_prefix('.')? };
-    Some(JsonPath::parse(path).map_or(BodyPath::Unserved, BodyPath::Value))
+    Some(JsonPath::parse(path).map_or(BodyPath::Invalid, BodyPath::Value))
 }
 
 /// `^[a-zA-Z0-9._$-]+$`

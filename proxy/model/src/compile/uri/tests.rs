@@ -63,7 +63,12 @@ fn target(
     client_query: &str,
 ) -> Result<String, MappingError> {
     let mut out = Vec::new();
-    integration.render_target(request, client_query.as_bytes(), &mut out)?;
+    integration.render_target(
+        request,
+        &RequestOverrides::default(),
+        client_query.as_bytes(),
+        &mut out,
+    )?;
     Ok(String::from_utf8(out).expect("ASCII"))
 }
 
@@ -137,7 +142,7 @@ fn an_authority_with_a_parameter_is_rendered_for_each_request() {
     ] {
         let request = Request { captured: "p", query };
         assert_eq!(
-            integration(uri, vec![]).render_authority(&request),
+            integration(uri, vec![]).render_authority(&request, &RequestOverrides::default()),
             expected,
             "{uri} with {query}"
         );

@@ -1,0 +1,118 @@
+//! The client's request before the integration gets it: decompressed, validated, converted
+//! between text and bytes (rest-api §1 step 8, §8, §10).
+
+use std::borrow::Cow;
+
+use tollgate_model::api::GatewayResponseType;
+use tollgate_model::compile::{CompiledMethod, ContentError, HttpIntegration, content};
+
+use super::integration_request::{self, Body};
+use super::validate;
+use crate::compression::{self, Coding};
+use crate::exchange::Exchange;
+use crate::head::{Framing, Known, RequestHead};
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+
+/// Whether an HTTP_PROXY method has to have the whole body before it calls the backend. All
+/// other integrations always have.
+pub fn is_needed(
+    head: &RequestHead,
+    exchange: &Exchange,
+    method: &CompiledMethod,
+    http: &HttpIntegration,
+) -> bool {
+    let Some(stage) = exchange.stage.as_ref().map(|stage| &stage.compiled) else { return false };
+    http.needs_body()
+        || validate::reads_body(head, method)
+        || content::proxy_may_convert(&stage.binary_media_types, method.content_handling)
+}
+
+/// How the body is coded; a request without a body has no coding. 415 for one that is unknown.
+pub fn coding(head: &RequestHead) -> Result<Option<Coding>, Refusal> {
+    match head.framing {
+        Framing::None | Framing::Length(0) => Ok(None),
+        _ => Ok(compression::request_coding(head)?),
+    }
+}
+
+/// Takes the body as it arrived and gives what mappings, templates and the integration see.
+pub async fn prepare(
+    limits: &Limits,
+    head: &RequestHead,
+    exchange: &mut Exchange,
+    method: &CompiledMethod,
+    body: Vec<u8>,
+) -> Result<Vec<u8>, Refusal> {
+    let body = match body.is_empty() {
+        true => body,
+        false => compression::request_body(head, body, limits.maximum_payload).await?,
+    };
+    validate::body(head, exchange, method, &body)?;
+    Ok(body)
+}
+
+/// Writes the whole request of an HTTP_PROXY method; gives the length of its head.
+pub async fn proxy_request(
+    limits: &Limits,
+    head: &RequestHead,
+    exchange: &mut Exchange,
+    (method, http): (&CompiledMethod, &HttpIntegration),
+    body: Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<usize, Refusal> {
+    let body = prepare(limits, head, exchange, method, body).await?;
+    let content = proxied(head, exchange, method, &body)?;
+    let whole = Body::Whole(content.len());
+    integration_request::proxy_head(head, exchange, http, whole, &body, out)?;
+    let head_length = out.len();
+    out.extend_from_slice(&content);
+    Ok(head_length)
+}
+
+/// What a template of an HTTP or MOCK integration reads.
+pub fn for_template<'b>(
+    head: &RequestHead,
+    exchange: &Exchange,
+    method: &CompiledMethod,
+    body: &'b [u8],
+) -> Result<Cow<'b, str>, Refusal> {
+    let class = class(head, exchange);
+    content::request_for_template(body, class, method.content_handling).map_err(unconvertible)
+}
+
+/// What an HTTP or MOCK integration gets without a template.
+pub fn passed<'b>(
+    head: &RequestHead,
+    exchange: &Exchange,
+    method: &CompiledMethod,
+    body: &'b [u8],
+) -> Result<Cow<'b, [u8]>, Refusal> {
+    let class = class(head, exchange);
+    content::request_passed(body, class, method.content_handling).map_err(unconvertible)
+}
+
+/// What an HTTP_PROXY integration gets.
+pub fn proxied<'b>(
+    head: &RequestHead,
+    exchange: &Exchange,
+    method: &CompiledMethod,
+    body: &'b [u8],
+) -> Result<Cow<'b, [u8]>, Refusal> {
+    match content::proxy_request_conversion(class(head, exchange), method.content_handling) {
+        None => Ok(Cow::Borrowed(body)),
+        Some(conversion) => conversion.apply(body).map_err(unconvertible),
+    }
+}
+
+fn class(head: &RequestHead, exchange: &Exchange) -> content::Class {
+    let content_type = head.known(Known::ContentType);
+    match &exchange.stage {
+        Some(stage) => stage.compiled.binary_media_types.class(content_type),
+        None => content::Class::Text,
+    }
+}
+
+pub fn unconvertible(error: ContentError) -> Refusal {
+    Refusal::caused(GatewayResponseType::ApiConfigurationError, error.to_string())
+}

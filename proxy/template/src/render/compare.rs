@@ -1,0 +1,61 @@
+//! `==`, `<` and their relatives.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use super::{Interrupt, Outcome, Renderer};
+use crate::syntax::ast::{Binary, Expression};
+use crate::value::{ListKind, Value, java_equals};
+
+impl<'t> Renderer<'t> {
+    pub(super) fn equal(
+        &mut self,
+        left: &'t Expression,
+        right: &'t Expression,
+    ) -> Outcome<'t, bool> {
+        let left = self.value(left)?;
+        let right = self.value(right)?;
+        match (&left, &right) {
+            (Value::Null, Value::Null) => Ok(true),
+            // API Gateway: null equals the empty string.
+            (Value::Null, Value::String(text)) | (Value::String(text), Value::Null) => {
+                Ok(text.as_str().is_empty())
+            }
+            (Value::Null, _) | (_, Value::Null) => Ok(false),
+            (Value::String(left), Value::String(right)) => Ok(left == right),
+            (Value::Number(left), Value::Number(right)) => {
+                Ok(left.compare(right).ok_or_else(not_comparable)?.is_eq())
+            }
+            (Value::List(left), Value::List(right))
+                if left.kind == ListKind::Array || right.kind == ListKind::Array =>
+            {
+                Ok(Rc::ptr_eq(&left.items, &right.items))
+            }
+            _ if std::mem::discriminant(&left) == std::mem::discriminant(&right) => {
+                Ok(java_equals(&left, &right, &mut self.budget)?)
+            }
+            // Of different classes: Velocity compares their texts.
+            _ => {
+                let left = self.text_of(&left)?;
+                Ok(left == self.text_of(&right)?)
+            }
+        }
+    }
+
+    /// `None`: one of them is no number, which makes every comparison false.
+    pub(super) fn compare(&mut self, binary: &'t Binary) -> Outcome<'t, Option<Ordering>> {
+        let left = self.value(&binary.left)?;
+        let right = self.value(&binary.right)?;
+        self.location = binary.location;
+        match (&left, &right) {
+            (Value::Number(left), Value::Number(right)) => {
+                Ok(Some(left.compare(right).ok_or_else(not_comparable)?))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn not_comparable<'t>() -> Interrupt<'t> {
+    Interrupt::Thrown("infinite or NaN can't be compared with a number this large".into())
+}

@@ -1,0 +1,45 @@
+//! What a template and the templates in its string literals have in common: names and macros.
+
+use std::collections::HashMap;
+
+use super::ast::{Block, Macro, Program, Symbol};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    symbols: Vec<Box<str>>,
+    by_name: HashMap<Box<str>, Symbol>,
+    pub(super) macros: HashMap<Box<str>, Macro>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let mut shared =
+            Self { symbols: Vec::new(), by_name: HashMap::new(), macros: HashMap::new() };
+        for name in Symbol::KNOWN {
+            shared.symbol(name);
+        }
+        shared
+    }
+}
+
+impl Shared {
+    pub(super) fn symbol(&mut self, name: &str) -> Symbol {
+        if let Some(&symbol) = self.by_name.get(name) {
+            return symbol;
+        }
+        // A name takes a byte at least, and a template has fewer than u32::MAX of them.
+        let symbol = Symbol(u32::try_from(self.symbols.len()).unwrap_or(u32::MAX));
+        self.symbols.push(name.into());
+        self.by_name.insert(name.into(), symbol);
+        symbol
+    }
+
+    /// Of several macros with one name, Velocity keeps the first.
+    pub(super) fn define(&mut self, name: &str, definition: Macro) {
+        self.macros.entry(name.into()).or_insert(definition);
+    }
+
+    pub(super) fn into_program(self, body: Block) -> Program {
+        Program { body, symbols: self.symbols, macros: self.macros }
+    }
+}
