@@ -228,3 +228,26 @@ fn a_preflight_is_answered_by_mock() {
     assert_eq!(response.header("Access-Control-Allow-Methods"), Some("GET,OPTIONS"));
     assert_eq!(response.header("Access-Control-Allow-Headers"), Some("Content-Type,X-Api-Key"));
 }
+
+#[test]
+fn http2_clients_are_validated_and_reshaped_too() {
+    let upstream = Upstream::echo();
+    let mut operation = json!({
+        "x-amazon-apigateway-integration":
+            reshaping(&upstream.url("/x"), "{\"q\": \"$input.params('q')\", \"n\": $input.path('$.n')}"),
+        "x-amazon-apigateway-request-validator": "body",
+        "requestBody": { "content": { "application/json": {
+            "schema": { "type": "object", "required": ["n"] } } } },
+    });
+    operation["x-amazon-apigateway-integration"]["responses"]["default"]["responseTemplates"] =
+        json!({ "application/json": "#set($context.responseOverride.status = 202)done" });
+    let api = Api::new().method("POST /", operation).with(
+        "x-amazon-apigateway-request-validators",
+        json!({ "body": { "validateRequestBody": true, "validateRequestParameters": false } }),
+    );
+    let mut client = Gateway::dev(api).connect_http2();
+    let refused = client.call(post("/?q=1", "{}"));
+    assert_error(&refused, 400, "BadRequestException", "Invalid request body");
+    assert_eq!(client.call(post("/?q=1", r#"{"n": 2}"#)).summary(), (202, "done".into()));
+    assert_eq!(upstream.request().body, br#"{"q": "1", "n": 2}"#);
+}

@@ -67,11 +67,15 @@ impl TemplateValues for TemplateView<'_, '_> {
         }
     }
 
-    fn each_parameter(&self, location: ParameterLocation, f: &mut dyn FnMut(&str, &str)) {
+    fn each_parameter<'v>(
+        &'v self,
+        location: ParameterLocation,
+        f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
+    ) {
         match location {
             ParameterLocation::Path => {
                 for (name, value) in self.request.path_parameters.iter() {
-                    f(name, &decode(value));
+                    f(Cow::Borrowed(name), decode(value));
                 }
             }
             ParameterLocation::Querystring => each_last(self.request.query_values(), f),
@@ -81,9 +85,7 @@ impl TemplateValues for TemplateView<'_, '_> {
 
     fn context(&self, path: &[&str]) -> Option<ContextValue<'_>> {
         match path {
-            [] => Some(object(&CONTEXT_KEYS)),
-            ["identity"] => Some(object(&IDENTITY_KEYS)),
-            ["authorizer"] => Some(object(&[])),
+            [] | ["identity"] | ["authorizer"] => Some(ContextValue::Object),
             [name] => self.request.context_text(name).map(ContextValue::Text),
             path => {
                 let mut name = SmallVec::<[u8; 64]>::new();
@@ -99,12 +101,21 @@ impl TemplateValues for TemplateView<'_, '_> {
         }
     }
 
+    fn context_keys(&self, path: &[&str]) -> Vec<Cow<'_, str>> {
+        let keys: &[&str] = match path {
+            [] => &CONTEXT_KEYS,
+            ["identity"] => &IDENTITY_KEYS,
+            _ => &[],
+        };
+        keys.iter().map(|key| Cow::Borrowed(*key)).collect()
+    }
+
     fn stage_variable(&self, name: &str) -> Option<&str> {
         let stage = self.request.exchange.stage.as_ref()?;
         stage.compiled.stage_variables.get(name).map(String::as_str)
     }
 
-    fn each_stage_variable(&self, f: &mut dyn FnMut(&str, &str)) {
+    fn each_stage_variable<'v>(&'v self, f: &mut dyn FnMut(&'v str, &'v str)) {
         let stage = self.request.exchange.stage.as_ref();
         for (name, value) in stage.into_iter().flat_map(|stage| &stage.compiled.stage_variables) {
             f(name, value);
@@ -112,17 +123,13 @@ impl TemplateValues for TemplateView<'_, '_> {
     }
 }
 
-fn object(keys: &[&'static str]) -> ContextValue<'static> {
-    ContextValue::Object(keys.iter().map(|key| Cow::Borrowed(*key)).collect())
-}
-
 /// Each name once, where it first came, with its last value.
 fn each_last<'v>(
     pairs: impl Iterator<Item = (Cow<'v, str>, Cow<'v, str>)>,
-    f: &mut dyn FnMut(&str, &str),
+    f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
 ) {
     let last: IndexMap<_, _> = pairs.collect();
-    for (name, value) in &last {
+    for (name, value) in last {
         f(name, value);
     }
 }

@@ -86,6 +86,16 @@ impl Surroundings {
         WithPayload { surroundings: self, payload }
     }
 
+    /// `Some(None)`: `$context` itself.
+    fn context_value(&self, path: &[&str]) -> Option<Option<&Value>> {
+        let Some((first, rest)) = path.split_first() else { return Some(None) };
+        let mut value = self.context.get(*first)?;
+        for key in rest {
+            value = value.as_object()?.get(*key)?;
+        }
+        Some(Some(value))
+    }
+
     fn parameters(&self, location: ParameterLocation) -> &Texts {
         match location {
             ParameterLocation::Path => &self.path,
@@ -104,32 +114,42 @@ impl TemplateValues for WithPayload<'_> {
         self.surroundings.parameters(location).get(name).map(Cow::Borrowed)
     }
 
-    fn each_parameter(&self, location: ParameterLocation, f: &mut dyn FnMut(&str, &str)) {
-        self.surroundings.parameters(location).each(f);
+    fn each_parameter<'v>(
+        &'v self,
+        location: ParameterLocation,
+        f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
+    ) {
+        let each = &mut |name, value| f(Cow::Borrowed(name), Cow::Borrowed(value));
+        self.surroundings.parameters(location).each(each);
     }
 
     fn context(&self, path: &[&str]) -> Option<ContextValue<'_>> {
-        let Some((first, rest)) = path.split_first() else {
-            return Some(keys(&self.surroundings.context));
+        let Some(value) = self.surroundings.context_value(path)? else {
+            return Some(ContextValue::Object);
         };
-        let mut value = self.surroundings.context.get(*first)?;
-        for key in rest {
-            value = value.as_object()?.get(*key)?;
-        }
         match value {
             Value::Null => None,
             Value::String(text) => Some(ContextValue::Text(text.into())),
             // As the gateway gives `$context.identity`, so that it prints and iterates alike.
-            Value::Object(object) => Some(keys(object)),
+            Value::Object(_) => Some(ContextValue::Object),
             other => Some(ContextValue::Json(other)),
         }
+    }
+
+    fn context_keys(&self, path: &[&str]) -> Vec<Cow<'_, str>> {
+        let object = match self.surroundings.context_value(path) {
+            Some(None) => Some(&self.surroundings.context),
+            Some(Some(Value::Object(object))) => Some(object),
+            _ => None,
+        };
+        object.into_iter().flatten().map(|(key, _)| Cow::Borrowed(key.as_str())).collect()
     }
 
     fn stage_variable(&self, name: &str) -> Option<&str> {
         self.surroundings.stage_variables.get(name)
     }
 
-    fn each_stage_variable(&self, f: &mut dyn FnMut(&str, &str)) {
+    fn each_stage_variable<'v>(&'v self, f: &mut dyn FnMut(&'v str, &'v str)) {
         self.surroundings.stage_variables.each(f);
     }
 
@@ -143,7 +163,7 @@ impl Texts {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn each(&self, f: &mut dyn FnMut(&str, &str)) {
+    fn each<'v>(&'v self, f: &mut dyn FnMut(&'v str, &'v str)) {
         for (name, value) in &self.0 {
             f(name, value);
         }
@@ -181,10 +201,6 @@ impl fmt::Display for Problem {
             Self::Content { key, message } => write!(f, ": {key}: {message}"),
         }
     }
-}
-
-fn keys(object: &Map<String, Value>) -> ContextValue<'_> {
-    ContextValue::Object(object.keys().map(|key| Cow::Borrowed(key.as_str())).collect())
 }
 
 fn object(value: Value, key: &str) -> Result<Map<String, Value>, Problem> {
@@ -317,7 +333,9 @@ mod tests {
             let seen = match values.context(path) {
                 Some(ContextValue::Text(text)) => text.into_owned(),
                 Some(ContextValue::Json(json)) => format!("json {json}"),
-                Some(ContextValue::Object(keys)) => format!("object {}", keys.join(" ")),
+                Some(ContextValue::Object) => {
+                    format!("object {}", values.context_keys(path).join(" "))
+                }
                 None => "nothing".to_owned(),
             };
             assert_eq!(seen, expected, "{path:?}");

@@ -4,12 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use crate::limits::{Budget, LimitExceeded};
 use crate::methods::MethodError;
-use crate::value::{Key, Map, MapKind, Text, Value};
-use crate::{JsonPath, ParameterLocation, TemplateValues, json};
+use crate::parameters::Parameters;
+use crate::value::{Hashing, Text, Value};
+use crate::{JsonPath, TemplateValues, json};
 
 /// Paths that a thread keeps compiled. Templates name few; paths made from a request's values
 /// may be many.
@@ -19,15 +18,14 @@ const MAX_KEPT_PATHS: usize = 256;
 const MAX_KEPT_PATH_BYTES: usize = 512;
 
 thread_local! {
-    static PATHS: RefCell<HashMap<Box<str>, Rc<JsonPath>>> = RefCell::default();
+    static PATHS: RefCell<HashMap<Box<str>, Rc<JsonPath>, Hashing>> = RefCell::default();
 }
 
 /// `$input` of one rendering. The payload is parsed when it is first asked for, once.
 pub(crate) struct Input<'t> {
     values: &'t dyn TemplateValues,
     payload: Payload<'t>,
-    /// `$input.params()`
-    parameters: Option<Map<'t>>,
+    parameters: Parameters<'t>,
 }
 
 enum Payload<'t> {
@@ -38,7 +36,7 @@ enum Payload<'t> {
 
 impl<'t> Input<'t> {
     pub(crate) fn new(values: &'t dyn TemplateValues) -> Self {
-        Self { values, payload: Payload::Unread, parameters: None }
+        Self { values, payload: Payload::Unread, parameters: Parameters::new(values) }
     }
 
     /// `$input.body`; null for any other name.
@@ -61,17 +59,26 @@ impl<'t> Input<'t> {
             [Value::String(text)] => Some(text.as_str()),
             // A null takes the place of a string in Java.
             [Value::Null] => Some(""),
+            _ if matches!(name, "json" | "path" | "params") => {
+                return Err(MethodError::Thrown(format!("$input.{name} takes one string")));
+            }
             _ => return Ok(None),
         };
         match name {
-            "json" => self.json(argument.unwrap_or("$"), budget).map(Some),
+            "json" => {
+                let path = compiled(argument.unwrap_or("$"), budget)?;
+                let mut text = String::new();
+                self.json(&path, budget, &mut text)?;
+                budget.allocate(text.len())?;
+                Ok(Some(Value::String(Text::Shared(text.into()))))
+            }
             "path" => {
-                let found = self.path(argument.unwrap_or("$"), budget)?;
-                Ok(Some(found.unwrap_or(Value::Null)))
+                let path = compiled(argument.unwrap_or("$"), budget)?;
+                Ok(Some(self.path(&path, budget)?))
             }
             "params" => Ok(Some(match argument {
-                Some(name) => self.parameter(name, budget)?,
-                None => Value::Map(self.parameters(budget)?),
+                Some(name) => self.parameters.find(name, budget)?,
+                None => Value::Map(self.parameters.whole(budget)?),
             })),
             _ => Ok(None),
         }
@@ -85,25 +92,31 @@ impl<'t> Input<'t> {
         }
     }
 
-    fn json(&mut self, path: &str, budget: &mut Budget) -> Result<Value<'t>, MethodError> {
-        match self.path(path, budget)? {
-            None | Some(Value::Null) => Ok(Value::String(Text::Borrowed("\"\""))),
-            Some(value) => {
-                let mut text = String::new();
-                json::write(&value, &mut text, budget)?;
-                budget.allocate(text.len())?;
-                Ok(Value::String(Text::Shared(text.into())))
-            }
-        }
+    /// `$input.path('…')`: what the path finds; null if that is nothing.
+    pub(crate) fn path(
+        &mut self,
+        path: &JsonPath,
+        budget: &mut Budget,
+    ) -> Result<Value<'t>, LimitExceeded> {
+        let Some(payload) = self.payload(budget)? else { return Ok(Value::Null) };
+        Ok(path.evaluate(payload, budget)?.unwrap_or(Value::Null))
     }
 
-    fn path(&mut self, path: &str, budget: &mut Budget) -> Result<Option<Value<'t>>, MethodError> {
-        let compiled = if path == "$" { None } else { Some(compiled(path, budget)?) };
-        let Some(payload) = self.payload(budget)? else { return Ok(None) };
-        match compiled {
-            Some(path) => Ok(path.evaluate(payload, budget)?),
-            None => Ok(Some(payload.clone())),
+    /// `$input.json('…')`: appends what the path finds as JSON; `""` if that is nothing.
+    pub(crate) fn json(
+        &mut self,
+        path: &JsonPath,
+        budget: &mut Budget,
+        out: &mut String,
+    ) -> Result<(), LimitExceeded> {
+        let found = match self.payload(budget)? {
+            Some(payload) => path.write(payload, out, budget)?,
+            None => false,
+        };
+        if !found {
+            out.push_str("\"\"");
         }
+        Ok(())
     }
 
     /// The payload as JSON. `None`: it is none.
@@ -120,54 +133,9 @@ impl<'t> Input<'t> {
         })
     }
 
-    fn parameter(&self, name: &str, budget: &mut Budget) -> Result<Value<'t>, LimitExceeded> {
-        const LOCATIONS: [ParameterLocation; 3] =
-            [ParameterLocation::Path, ParameterLocation::Querystring, ParameterLocation::Header];
-        budget.steps(1)?;
-        let values = self.values;
-        let found = LOCATIONS.iter().find_map(|location| values.parameter(*location, name));
-        Ok(Value::String(match found {
-            None => Text::Borrowed(""),
-            Some(std::borrow::Cow::Borrowed(value)) => Text::Borrowed(value),
-            Some(std::borrow::Cow::Owned(value)) => {
-                budget.allocate(value.len())?;
-                Text::Shared(value.into())
-            }
-        }))
-    }
-
-    fn parameters(&mut self, budget: &mut Budget) -> Result<Map<'t>, LimitExceeded> {
-        if let Some(parameters) = &self.parameters {
-            return Ok(parameters.clone());
-        }
-        let mut entries = IndexMap::with_capacity(3);
-        for (name, location) in [
-            ("path", ParameterLocation::Path),
-            ("querystring", ParameterLocation::Querystring),
-            ("header", ParameterLocation::Header),
-        ] {
-            let parameters = Value::Map(self.parameters_in(location, budget)?);
-            entries.insert(Key::String(Text::Borrowed(name)), parameters);
-        }
-        let parameters = Map::new(MapKind::Java, entries);
-        self.parameters = Some(parameters.clone());
-        Ok(parameters)
-    }
-
-    fn parameters_in(
-        &self,
-        location: ParameterLocation,
-        budget: &mut Budget,
-    ) -> Result<Map<'t>, LimitExceeded> {
-        let mut entries = IndexMap::new();
-        let mut bytes = 0_usize;
-        self.values.each_parameter(location, &mut |name, value| {
-            bytes = bytes.saturating_add(name.len() + value.len() + 64);
-            let name = Key::String(Text::Shared(name.into()));
-            entries.insert(name, Value::String(Text::Shared(value.into())));
-        });
-        budget.allocate(bytes)?;
-        Ok(Map::new(MapKind::Java, entries))
+    /// `$input.params()`
+    pub(crate) fn parameters(&mut self) -> &mut Parameters<'t> {
+        &mut self.parameters
     }
 }
 

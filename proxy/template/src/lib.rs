@@ -9,7 +9,7 @@
 //! | text → tokens → syntax tree, once | [`syntax`] |
 //! | syntax tree + [`TemplateValues`] → text | [`render`] |
 //! | the methods templates call on strings, lists, maps and numbers | [`methods`] |
-//! | `$input` and `$util` | [`input`], [`util`] |
+//! | `$input` and `$util` | [`input`] with [`parameters`], [`util`] |
 //! | JSON and JSONPath as Jayway's library has them | [`json`], [`json_path`] |
 //!
 //! A template never panics, never hangs and never takes memory without bound: [`limits`] names
@@ -22,6 +22,7 @@ mod methods;
 mod json;
 mod json_path;
 mod input;
+mod parameters;
 mod util;
 pub mod limits;
 mod values;
@@ -29,6 +30,7 @@ mod writes;
 mod mock;
 
 pub use json_path::{JsonBody, JsonBodyError, JsonPath, JsonPathError};
+pub use methods::{JavaPattern, JavaPatternError};
 pub use mock::mock_status;
 pub use syntax::SyntaxError;
 pub use values::{ContextValue, ParameterLocation, TemplateValues};

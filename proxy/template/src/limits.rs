@@ -28,8 +28,9 @@ pub const MAX_RENDER_NESTING: u32 = 250;
 /// Objects and arrays within each other, in JSON that a template reads.
 pub const MAX_JSON_NESTING: usize = 512;
 
-/// Steps a regular expression may backtrack in one call.
-pub const MAX_REGEX_BACKTRACKING: usize = 100_000;
+/// How often a regular expression may backtrack in search of one match. What it reads meanwhile
+/// takes of [`MAX_STEPS`].
+pub const MAX_REGEX_BACKTRACKING: usize = 262_144;
 
 /// What one rendering has left.
 #[derive(Debug)]

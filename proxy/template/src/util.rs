@@ -2,6 +2,8 @@
 //!
 //! The functions take any value by its text; null is empty unless a function says otherwise.
 
+mod encode;
+
 use std::borrow::Cow;
 
 use base64::Engine;
@@ -32,21 +34,55 @@ pub(crate) fn call<'t>(
     if name == "parseJson" {
         return parse_json(argument, budget).map(Some);
     }
-    let function: fn(&Value<'_>, &str) -> Result<String, MethodError> = match name {
-        "escapeJavaScript" => |value, text| Ok(escape_java_script(value, text)),
-        "urlEncode" => |_, text| Ok(url_encode(text)),
-        "urlDecode" => |_, text| url_decode(text),
-        "base64Encode" => |_, text| Ok(STANDARD.encode(text)),
-        "base64Decode" => |_, text| base64_decode(text),
-        _ => return Ok(None),
-    };
-    let text = text_of(argument, budget)?;
-    // The longest result has six characters for one: `\u00ff`.
-    budget.steps(1 + text.len() as u64 / 16)?;
-    budget.allocate(text.len())?;
-    let result = function(argument, &text)?;
+    let Some(function) = TextFunction::named(name) else { return Ok(None) };
+    let mut result = String::new();
+    function.write(argument, &mut result, budget)?;
     budget.allocate(result.len())?;
     Ok(Some(Value::String(Text::Shared(result.into()))))
+}
+
+/// A function from text to text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextFunction {
+    EscapeJavaScript,
+    UrlEncode,
+    UrlDecode,
+    Base64Encode,
+    Base64Decode,
+}
+
+impl TextFunction {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "escapeJavaScript" => Self::EscapeJavaScript,
+            "urlEncode" => Self::UrlEncode,
+            "urlDecode" => Self::UrlDecode,
+            "base64Encode" => Self::Base64Encode,
+            "base64Decode" => Self::Base64Decode,
+            _ => return None,
+        })
+    }
+
+    /// Appends what the function makes of a value.
+    pub(crate) fn write(
+        self,
+        argument: &Value<'_>,
+        out: &mut String,
+        budget: &mut Budget,
+    ) -> Result<(), MethodError> {
+        let text = text_of(argument, budget)?;
+        // The longest result has six characters for one: `\u00ff`.
+        budget.steps(1 + text.len() as u64 / 16)?;
+        budget.allocate(text.len())?;
+        match self {
+            Self::EscapeJavaScript => escape_java_script(argument, &text, out),
+            Self::UrlEncode => encode::url_encode(&text, out),
+            Self::UrlDecode => out.push_str(&url_decode(&text)?),
+            Self::Base64Encode => STANDARD.encode_string(&*text, out),
+            Self::Base64Decode => out.push_str(&base64_decode(&text)?),
+        }
+        Ok(())
+    }
 }
 
 fn text_of<'v>(value: &'v Value<'_>, budget: &mut Budget) -> Result<Cow<'v, str>, LimitExceeded> {
@@ -60,85 +96,19 @@ fn text_of<'v>(value: &'v Value<'_>, budget: &mut Budget) -> Result<Cow<'v, str>
 
 fn parse_json<'t>(value: &Value<'t>, budget: &mut Budget) -> Result<Value<'t>, MethodError> {
     let parsed = match value {
-        Value::String(Text::Borrowed(text)) => json::parse(text, budget)?,
+        Value::String(text) => json::parse_text(text.clone(), budget)?,
         value => json::parse_copy(&text_of(value, budget)?, budget)?,
     };
     parsed.ok_or_else(|| MethodError::Thrown("$util.parseJson: the text is not JSON".to_owned()))
 }
 
-/// `escapeJavaScript` of Apache Commons Lang 2. API Gateway gives `null` for null and `{}` for a
-/// blank string.
-fn escape_java_script(value: &Value<'_>, text: &str) -> String {
+/// API Gateway gives `null` for null and `{}` for a blank string.
+fn escape_java_script(value: &Value<'_>, text: &str, out: &mut String) {
     match value {
-        Value::Null => return "null".to_owned(),
-        Value::String(_) if text.trim().is_empty() => return "{}".to_owned(),
-        _ => {}
+        Value::Null => out.push_str("null"),
+        Value::String(_) if text.trim().is_empty() => out.push_str("{}"),
+        _ => encode::escape_java_script(text, out),
     }
-    let mut out = String::with_capacity(text.len() + text.len() / 8);
-    let mut start = 0;
-    while let Some(length) = text[start..].find(|c: char| !is_plain(c)) {
-        let end = start + length;
-        out.push_str(&text[start..end]);
-        let Some(special) = text[end..].chars().next() else { break };
-        escape(special, &mut out);
-        start = end + special.len_utf8();
-    }
-    out.push_str(&text[start..]);
-    out
-}
-
-fn is_plain(c: char) -> bool {
-    matches!(c, ' '..='\x7f') && !matches!(c, '\'' | '"' | '\\' | '/')
-}
-
-fn escape(special: char, out: &mut String) {
-    let letter = match special {
-        '\u{8}' => 'b',
-        '\u{c}' => 'f',
-        '\n' => 'n',
-        '\r' => 'r',
-        '\t' => 't',
-        '\'' | '"' | '\\' | '/' => special,
-        _ => {
-            for unit in special.encode_utf16(&mut [0; 2]) {
-                push_unicode_escape(*unit, out);
-            }
-            return;
-        }
-    };
-    out.push('\\');
-    out.push(letter);
-}
-
-fn push_unicode_escape(unit: u16, out: &mut String) {
-    out.push_str("\\u");
-    for shift in [12, 8, 4, 0] {
-        out.push(upper_hex((unit >> shift) as u8));
-    }
-}
-
-/// The hexadecimal digit of the lower four bits.
-fn upper_hex(bits: u8) -> char {
-    char::from(b"0123456789ABCDEF"[usize::from(bits & 0xf)])
-}
-
-/// Java's `URLEncoder`: a space is `+`, and of the marks only `-`, `_`, `.` and `*` stay.
-fn url_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 4);
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => {
-                out.push(byte.into());
-            }
-            b' ' => out.push('+'),
-            _ => {
-                out.push('%');
-                out.push(upper_hex(byte >> 4));
-                out.push(upper_hex(byte));
-            }
-        }
-    }
-    out
 }
 
 /// Java's `URLDecoder`, which throws for a `%` without two digits.

@@ -4,6 +4,7 @@
 //! [`crate::TemplateValues`] where they can. Lists and maps are shared and can be changed, as
 //! Java's are: `#set($a = $b)` makes two names for one list.
 
+mod cell;
 mod number;
 mod equality;
 mod teardown;
@@ -16,8 +17,16 @@ use bigdecimal::BigDecimal;
 use indexmap::{Equivalent, IndexMap};
 use num_bigint::BigInt;
 
+pub(crate) use self::cell::{ListCell, MapCell};
 pub(crate) use self::equality::{java_equals, reaches};
+use crate::json;
 use crate::limits::{Budget, LimitExceeded};
+
+/// How keys are hashed: in a way that differs between processes, because keys come from clients.
+pub(crate) type Hashing = foldhash::fast::RandomState;
+
+/// A map's entries.
+pub(crate) type Entries<'t> = IndexMap<Key<'t>, Value<'t>, Hashing>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'t> {
@@ -63,7 +72,7 @@ pub(crate) enum Number {
 #[derive(Clone, Debug)]
 pub(crate) struct List<'t> {
     pub(crate) kind: ListKind,
-    pub(crate) items: Rc<RefCell<Vec<Value<'t>>>>,
+    pub(crate) items: Rc<ListCell<'t>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +92,7 @@ pub(crate) enum ListKind {
 /// Keys in the order they came. Java's maps take any key; templates use strings and numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Map<'t> {
-    pub(crate) entries: Rc<RefCell<IndexMap<Key<'t>, Value<'t>>>>,
+    pub(crate) entries: Rc<MapCell<'t>>,
     /// Where below `$context` this map is, so that what is written to it is kept.
     pub(crate) kind: MapKind,
 }
@@ -149,7 +158,7 @@ impl<'t> Value<'t> {
         Self::List(List::new(kind, items))
     }
 
-    pub(crate) fn map(kind: MapKind, entries: IndexMap<Key<'t>, Self>) -> Self {
+    pub(crate) fn map(kind: MapKind, entries: Entries<'t>) -> Self {
         Self::Map(Map::new(kind, entries))
     }
 
@@ -281,18 +290,43 @@ impl ListKind {
 
 impl<'t> List<'t> {
     pub(crate) fn new(kind: ListKind, items: Vec<Value<'t>>) -> Self {
-        Self { kind, items: Rc::new(RefCell::new(items)) }
+        Self { kind, items: Rc::new(ListCell::new(items)) }
+    }
+
+    /// An array of a JSON text, whose items are made once they are asked for.
+    pub(crate) fn of_json(part: json::Part<'t>) -> Self {
+        Self { kind: ListKind::Json, items: Rc::new(ListCell::of_json(part)) }
+    }
+
+    /// The number of items.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The item at an index.
+    pub(crate) fn get(&self, index: usize) -> Option<Value<'t>> {
+        self.items.get(index)
     }
 }
 
 impl<'t> Map<'t> {
-    pub(crate) fn new(kind: MapKind, entries: IndexMap<Key<'t>, Value<'t>>) -> Self {
-        Self { kind, entries: Rc::new(RefCell::new(entries)) }
+    pub(crate) fn new(kind: MapKind, entries: Entries<'t>) -> Self {
+        Self { kind, entries: Rc::new(MapCell::new(entries)) }
+    }
+
+    /// An object of a JSON text, whose entries are made once they are asked for.
+    pub(crate) fn of_json(part: json::Part<'t>) -> Self {
+        Self { kind: MapKind::Java, entries: Rc::new(MapCell::of_json(part)) }
     }
 
     /// The entry of a string key.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'t>> {
-        self.entries.borrow().get(key).cloned()
+        self.entries.get(key)
+    }
+
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 }
 

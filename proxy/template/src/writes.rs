@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::ParameterLocation;
 use crate::limits::Budget;
 use crate::methods;
-use crate::value::{Key, ListKind, MapKind, Number, Value};
+use crate::value::{Entries, Key, ListKind, MapKind, Number, Value};
 
 /// The part of `$context` that templates wrote. What a request template writes, the response
 /// template of the same exchange reads.
@@ -74,7 +74,7 @@ impl ContextWrites {
         self.written.contains_key(key)
     }
 
-    pub(crate) fn values(&self) -> IndexMap<Key<'_>, Value<'_>> {
+    pub(crate) fn values(&self) -> Entries<'_> {
         values(&self.written)
     }
 }
@@ -116,6 +116,6 @@ impl Kept {
     }
 }
 
-fn values(entries: &IndexMap<String, Kept>) -> IndexMap<Key<'_>, Value<'_>> {
+fn values(entries: &IndexMap<String, Kept>) -> Entries<'_> {
     entries.iter().map(|(key, value)| (Key::String(key.as_str().into()), value.value())).collect()
 }

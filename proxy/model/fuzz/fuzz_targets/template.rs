@@ -38,18 +38,29 @@ impl TemplateValues for Request<'_> {
         Some(value.into())
     }
 
-    fn each_parameter(&self, location: ParameterLocation, f: &mut dyn FnMut(&str, &str)) {
+    fn each_parameter<'v>(
+        &'v self,
+        location: ParameterLocation,
+        f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
+    ) {
         if let Some((name, value)) = self.named(location) {
-            f(name, value);
+            f(name.into(), value.into());
         }
     }
 
     fn context(&self, path: &[&str]) -> Option<ContextValue<'_>> {
         match path {
-            [] => Some(ContextValue::Object(vec!["stage".into(), "identity".into()])),
-            ["identity"] => Some(ContextValue::Object(vec!["user".into()])),
+            [] | ["identity"] => Some(ContextValue::Object),
             ["stage"] | ["identity", "user"] => Some(ContextValue::Text(self.context.into())),
             _ => None,
+        }
+    }
+
+    fn context_keys(&self, path: &[&str]) -> Vec<Cow<'_, str>> {
+        match path {
+            [] => vec!["stage".into(), "identity".into()],
+            ["identity"] => vec!["user".into()],
+            _ => Vec::new(),
         }
     }
 
@@ -57,7 +68,7 @@ impl TemplateValues for Request<'_> {
         (name == "v").then_some(self.stage_variable)
     }
 
-    fn each_stage_variable(&self, f: &mut dyn FnMut(&str, &str)) {
+    fn each_stage_variable<'v>(&'v self, f: &mut dyn FnMut(&'v str, &'v str)) {
         f("v", self.stage_variable);
     }
 }

@@ -3,18 +3,11 @@
 
 use std::collections::HashMap;
 
-use regex::Regex;
-use tollgate_template::Template;
+use tollgate_template::{JavaPattern, Template};
 
 use super::body::{DEFAULT_MEDIA_TYPE, media_type};
 use super::mapping::ResponseMapping;
 use crate::api::ContentHandling;
-
-mod java_pattern;
-
-/// Largest compiled pattern, in bytes. Patterns of status codes and error messages take a few
-/// thousand.
-const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// The integration responses of a method, in the definition's order.
 #[derive(Clone, Debug)]
@@ -27,7 +20,7 @@ enum Pattern {
     Default,
     /// No character of it is special: nearly all are status codes.
     Exact(Box<str>),
-    Regex(Regex),
+    Java(JavaPattern),
     /// Not served: matches nothing.
     Never,
 }
@@ -65,7 +58,7 @@ impl Pattern {
         match self {
             Self::Default | Self::Never => false,
             Self::Exact(exact) => **exact == *text,
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Java(pattern) => pattern.is_match(text),
         }
     }
 }
@@ -89,7 +82,7 @@ impl CompiledResponse {
 /// Compiles the patterns of one stage; the same text is compiled once.
 #[derive(Default)]
 pub(crate) struct PatternCompiler {
-    known: HashMap<String, Result<Regex, String>>,
+    known: HashMap<String, Result<JavaPattern, String>>,
 }
 
 /// A pattern that is not served, which therefore matches nothing.
@@ -124,17 +117,15 @@ impl PatternCompiler {
         if regex_syntax_free(text) {
             return Ok(Pattern::Exact(text.into()));
         }
-        if let Some(known) = self.known.get(text) {
-            return known.clone().map(Pattern::Regex);
-        }
-        let compiled = java_pattern::translate(text).and_then(|pattern| {
-            regex::RegexBuilder::new(&format!("\\A(?:{pattern})\\z"))
-                .size_limit(MAX_PATTERN_BYTES)
-                .build()
-                .map_err(|error| reason(&error))
-        });
-        self.known.insert(text.to_owned(), compiled.clone());
-        compiled.map(Pattern::Regex)
+        let known = match self.known.get(text) {
+            Some(known) => known.clone(),
+            None => {
+                let compiled = JavaPattern::compile(text).map_err(|error| error.to_string());
+                self.known.insert(text.to_owned(), compiled.clone());
+                compiled
+            }
+        };
+        known.map(Pattern::Java)
     }
 }
 
@@ -142,18 +133,6 @@ fn regex_syntax_free(text: &str) -> bool {
     text.bytes().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_' | b'-' | b':' | b',')
     })
-}
-
-/// One line: `regex` draws the pattern and an arrow before it says what is wrong.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => format!("compiled, it is larger than {limit} bytes"),
-        other => {
-            let text = other.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim().trim_start_matches("error: ").to_owned()
-        }
-    }
 }
 
 #[cfg(test)]

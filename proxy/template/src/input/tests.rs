@@ -28,16 +28,26 @@ impl TemplateValues for Request {
             Cow::Borrowed(found.2)
         })
     }
-    fn each_parameter(&self, location: ParameterLocation, f: &mut dyn FnMut(&str, &str)) {
-        PARAMETERS.iter().filter(|each| each.0 == location).for_each(|each| f(each.1, each.2));
+    fn each_parameter<'v>(
+        &'v self,
+        location: ParameterLocation,
+        f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
+    ) {
+        PARAMETERS
+            .iter()
+            .filter(|each| each.0 == location)
+            .for_each(|each| f(each.1.into(), each.2.into()));
     }
     fn context(&self, _: &[&str]) -> Option<ContextValue<'_>> {
         None
     }
+    fn context_keys(&self, _: &[&str]) -> Vec<Cow<'_, str>> {
+        Vec::new()
+    }
     fn stage_variable(&self, _: &str) -> Option<&str> {
         None
     }
-    fn each_stage_variable(&self, _: &mut dyn FnMut(&str, &str)) {}
+    fn each_stage_variable<'v>(&'v self, _: &mut dyn FnMut(&'v str, &'v str)) {}
 }
 
 fn string<'t>(text: &str) -> Value<'t> {
@@ -135,14 +145,17 @@ fn params_looks_into_path_querystring_and_header() {
 }
 
 #[test]
-fn what_input_does_not_have_is_null() {
+fn what_input_does_not_have_is_null_and_wrong_arguments_fail() {
     assert_eq!(call("", "xml", None), "-");
     let request = Request("{}");
     let mut input = Input::new(&request);
     let mut budget = Budget::default();
     let two = [string("$"), string("$")];
-    assert!(matches!(input.call("json", &two, &mut budget), Ok(None)));
-    assert!(matches!(input.call("json", &[Value::Boolean(true)], &mut budget), Ok(None)));
+    for arguments in [&two[..], &[Value::Boolean(true)]] {
+        let result = input.call("json", arguments, &mut budget);
+        assert!(matches!(result, Err(MethodError::Thrown(_))));
+        assert!(matches!(input.call("xml", arguments, &mut budget), Ok(None)));
+    }
     assert!(matches!(input.property("path"), Value::Null));
 }
 

@@ -1,17 +1,27 @@
-//! The parser: recursive descent over the bytes of a text that is known to be UTF-8.
-//!
-//! Members and items wait on two stacks until their object or array ends, so that each
-//! collection is made once, with the size it needs.
+//! The parser: one pass over the bytes of a text that is known to be UTF-8, without recursion.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::collections::HashSet;
 
-use indexmap::IndexMap;
+use smallvec::SmallVec;
 
+use super::document::{Document, Kind, Node, Span};
+use super::escape::escape_length;
 use super::number;
-use super::scan::plain_end;
-use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING};
-use crate::value::{Key, List, ListKind, Map, MapKind, Text, Value};
+use super::scan::{closing_quote, plain_end};
+use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING, MAX_OUTPUT_BYTES};
+use crate::value::{Hashing, Key, Text, Value};
+
+/// What the values of a node take, once they are made.
+const VALUE_BYTES: usize = size_of::<Value<'_>>();
+
+/// What a key takes, with its hash.
+const KEY_BYTES: usize = size_of::<(Key<'_>, u64)>();
+
+/// Nodes there is room for at first.
+const MAX_FIRST_NODES: usize = 4096;
+
+/// Keys of one object that are compared with each other one by one.
+const MAX_COMPARED_KEYS: u32 = 32;
 
 /// Parses a JSON text (RFC 8259), whose strings the values borrow. `Ok(None)`: it is none, or
 /// nests deeper than [`MAX_JSON_NESTING`].
@@ -19,7 +29,7 @@ pub(crate) fn parse<'t>(
     text: &'t str,
     budget: &mut Budget,
 ) -> Result<Option<Value<'t>>, LimitExceeded> {
-    parse_with(text, Text::Borrowed, budget)
+    parse_text(Text::Borrowed(text), budget)
 }
 
 /// Parses a JSON text as [`parse`] does, into values that don't borrow it.
@@ -27,33 +37,71 @@ pub(crate) fn parse_copy<'t>(
     text: &str,
     budget: &mut Budget,
 ) -> Result<Option<Value<'t>>, LimitExceeded> {
-    parse_with(text, |part| Text::Shared(part.into()), budget)
+    parse_text(Text::Shared(text.into()), budget)
 }
 
-fn parse_with<'a, 't>(
-    text: &'a str,
-    plain: impl Fn(&'a str) -> Text<'t>,
+/// Parses a JSON text as [`parse`] does; the values keep it.
+pub(crate) fn parse_text<'t>(
+    text: Text<'t>,
     budget: &mut Budget,
 ) -> Result<Option<Value<'t>>, LimitExceeded> {
-    budget.steps(1 + text.len() as u64 / 64)?;
-    let mut parser =
-        Parser { text, at: 0, nesting: 0, plain, members: Vec::new(), items: Vec::new(), budget };
+    let json = text.as_str();
+    if u32::try_from(json.len()).is_err() {
+        return Err(LimitExceeded::WorkingBytes);
+    }
+    budget.steps(1 + json.len() as u64 / 64)?;
+    let mut parser = Parser {
+        bytes: json.as_bytes(),
+        text: json,
+        nodes: Vec::with_capacity((json.len() / 6 + 8).min(MAX_FIRST_NODES)),
+        innermost: Open::default(),
+        around: SmallVec::new(),
+        blemishes: Vec::new(),
+        irregular: 0,
+        keys: 0,
+        charged: 0,
+        budget,
+    };
     match parser.document() {
-        Ok(value) => Ok(Some(value)),
+        Ok(end) if end == json.len() => {
+            let (nodes, blemishes) = (parser.nodes, parser.blemishes);
+            Ok(Some(Document::into_value(text, nodes, blemishes)))
+        }
+        Ok(_) => Ok(None),
         Err(Failure::Syntax) => Ok(None),
         Err(Failure::Limit(limit)) => Err(limit),
     }
 }
 
-struct Parser<'a, 'b, 't, P> {
+/// Reads the text. Where to go on is handed from function to function, in a register.
+struct Parser<'a, 'b> {
     text: &'a str,
-    at: usize,
-    nesting: usize,
-    /// Makes a string of a part of the text that holds no escapes.
-    plain: P,
-    members: Vec<(Key<'t>, Value<'t>)>,
-    items: Vec<Value<'t>>,
+    bytes: &'a [u8],
+    nodes: Vec<Node>,
+    /// The innermost array or object that has not ended, and those around it. The outermost
+    /// stands for the text itself.
+    innermost: Open,
+    around: SmallVec<[Open; 16]>,
+    /// Spaces, and strings and numbers that the writer would write in another way.
+    blemishes: Vec<Span>,
+    /// Objects so far whose keys the writer would change.
+    irregular: u32,
+    /// The nodes that are keys.
+    keys: usize,
+    /// Bytes of values that the budget was charged for.
+    charged: usize,
     budget: &'b mut Budget,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Open {
+    node: u32,
+    count: u32,
+    irregular_before: u32,
+    is_object: bool,
+    plain: bool,
+    /// A bit for each kind of key met.
+    seen: u64,
 }
 
 enum Failure {
@@ -67,226 +115,304 @@ impl From<LimitExceeded> for Failure {
     }
 }
 
-impl<'a, 't, P: Fn(&'a str) -> Text<'t>> Parser<'a, '_, 't, P> {
-    fn document(&mut self) -> Result<Value<'t>, Failure> {
-        let value = self.value()?;
-        self.skip_space();
-        if self.at == self.text.len() { Ok(value) } else { Err(Failure::Syntax) }
-    }
+/// The place after what was read.
+type Place = Result<usize, Failure>;
 
-    fn value(&mut self) -> Result<Value<'t>, Failure> {
-        self.skip_space();
-        match self.peek() {
-            Some(b'"') => Ok(Value::String(self.string()?)),
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::array),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Boolean(true)),
-            Some(b'f') => self.word("false", Value::Boolean(false)),
-            Some(b'n') => self.word("null", Value::Null),
-            _ => Err(Failure::Syntax),
-        }
-    }
-
-    fn nested(
-        &mut self,
-        parse: impl FnOnce(&mut Self) -> Result<Value<'t>, Failure>,
-    ) -> Result<Value<'t>, Failure> {
-        if self.nesting == MAX_JSON_NESTING {
-            return Err(Failure::Syntax);
-        }
-        self.nesting += 1;
-        self.at += 1;
-        let value = parse(self)?;
-        self.nesting -= 1;
-        Ok(value)
-    }
-
-    fn object(&mut self) -> Result<Value<'t>, Failure> {
-        let first = self.members.len();
-        self.skip_space();
-        if !self.take(b'}') {
-            loop {
-                self.member()?;
-                if self.ends_with(b'}')? {
-                    break;
-                }
-            }
-        }
-        let mut entries = IndexMap::with_capacity(self.members.len() - first);
-        // A repeated key keeps its first place and takes the last value, as in Java.
-        entries.extend(self.members.drain(first..));
-        Ok(Value::Map(Map { entries: Rc::new(RefCell::new(entries)), kind: MapKind::Java }))
-    }
-
-    fn member(&mut self) -> Result<(), Failure> {
-        self.skip_space();
-        let key = Key::String(self.string()?);
-        self.skip_space();
-        if !self.take(b':') {
-            return Err(Failure::Syntax);
-        }
-        let value = self.value()?;
-        self.budget.allocate(size_of::<(Key<'_>, Value<'_>, u64)>())?;
-        self.members.push((key, value));
-        Ok(())
-    }
-
-    fn array(&mut self) -> Result<Value<'t>, Failure> {
-        let first = self.items.len();
-        self.skip_space();
-        if !self.take(b']') {
-            loop {
-                let item = self.value()?;
-                self.budget.allocate(size_of::<Value<'_>>())?;
-                self.items.push(item);
-                if self.ends_with(b']')? {
-                    break;
-                }
-            }
-        }
-        let items = self.items.drain(first..).collect();
-        Ok(Value::List(List { kind: ListKind::Json, items: Rc::new(RefCell::new(items)) }))
-    }
-
-    /// Whether the collection ends here; otherwise a comma must follow.
-    fn ends_with(&mut self, close: u8) -> Result<bool, Failure> {
-        self.skip_space();
-        if self.take(b',') {
-            return Ok(false);
-        }
-        if self.take(close) { Ok(true) } else { Err(Failure::Syntax) }
-    }
-
-    fn string(&mut self) -> Result<Text<'t>, Failure> {
-        if !self.take(b'"') {
-            return Err(Failure::Syntax);
-        }
-        let start = self.at;
-        self.at = plain_end(self.text.as_bytes(), start);
-        match self.peek() {
-            Some(b'"') => {
-                let part = &self.text[start..self.at];
-                self.at += 1;
-                Ok((self.plain)(part))
-            }
-            Some(b'\\') => self.escaped_string(start),
-            _ => Err(Failure::Syntax),
-        }
-    }
-
-    fn escaped_string(&mut self, start: usize) -> Result<Text<'t>, Failure> {
-        let mut string = self.text[start..self.at].to_owned();
+impl Parser<'_, '_> {
+    /// Reads a value and the space around it.
+    fn document(&mut self) -> Place {
+        let mut at = 0;
         loop {
-            match self.next() {
-                Some(b'"') => break,
-                Some(b'\\') => string.push(self.escape()?),
+            at = self.token(at);
+            at = match self.peek(at) {
+                Some(b'"') => self.string(at)?,
+                Some(b'{') => {
+                    let inside = self.open(at, true)?;
+                    if self.peek(inside) != Some(b'}') {
+                        at = self.key(inside)?;
+                        continue;
+                    }
+                    self.close(inside)?
+                }
+                Some(b'[') => {
+                    let inside = self.open(at, false)?;
+                    if self.peek(inside) != Some(b']') {
+                        at = inside;
+                        continue;
+                    }
+                    self.close(inside)?
+                }
+                Some(b'-' | b'0'..=b'9') => self.number(at)?,
+                Some(b't') => self.word(at, "true", Kind::True)?,
+                Some(b'f') => self.word(at, "false", Kind::False)?,
+                Some(b'n') => self.word(at, "null", Kind::Null)?,
+                _ => return Err(Failure::Syntax),
+            };
+            at = self.after_value(at)?;
+            if self.around.is_empty() {
+                self.charge()?;
+                return Ok(at);
+            }
+        }
+    }
+
+    /// Reads what follows a value, up to the next one or the end of all.
+    fn after_value(&mut self, mut at: usize) -> Place {
+        loop {
+            at = self.token(at);
+            let token = self.peek(at);
+            if self.around.is_empty() {
+                return Ok(at);
+            }
+            self.innermost.count += 1;
+            match (token, self.innermost.is_object) {
+                (Some(b','), false) => return Ok(at + 1),
+                (Some(b','), true) => {
+                    let key = self.token(at + 1);
+                    return self.key(key);
+                }
+                (Some(b'}'), true) | (Some(b']'), false) => at = self.close(at)?,
                 _ => return Err(Failure::Syntax),
             }
-            let start = self.at;
-            self.at = plain_end(self.text.as_bytes(), start);
-            string.push_str(&self.text[start..self.at]);
         }
-        self.budget.allocate(string.len())?;
-        Ok(Text::Shared(string.into()))
     }
 
-    fn escape(&mut self) -> Result<char, Failure> {
-        Ok(match self.next() {
-            Some(character @ (b'"' | b'\\' | b'/')) => character.into(),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => self.unicode_escape()?,
-            _ => return Err(Failure::Syntax),
+    /// Reads a bracket and the space after it.
+    fn open(&mut self, at: usize, is_object: bool) -> Place {
+        if self.around.len() == MAX_JSON_NESTING {
+            return Err(Failure::Syntax);
+        }
+        let kind = if is_object { Kind::Object } else { Kind::Array };
+        self.around.push(self.innermost);
+        self.innermost = Open {
+            node: self.nodes.len() as u32,
+            count: 0,
+            irregular_before: self.irregular,
+            is_object,
+            plain: true,
+            seen: 0,
+        };
+        self.push(node(kind, at, at))?;
+        Ok(self.token(at + 1))
+    }
+
+    fn close(&mut self, at: usize) -> Place {
+        let mut open = self.innermost;
+        self.innermost = self.around.pop().ok_or(Failure::Syntax)?;
+        if open.count > MAX_COMPARED_KEYS && open.is_object && open.plain {
+            open.plain = self.keys_differ(&open);
+        }
+        self.irregular += u32::from(!open.plain);
+        let next = self.nodes.len() as u32;
+        let node = &mut self.nodes[open.node as usize];
+        node.end = at as u32 + 1;
+        node.next = next;
+        node.count = open.count;
+        node.plain = open.plain;
+        node.verbatim = open.irregular_before == self.irregular;
+        Ok(at + 1)
+    }
+
+    /// Reads a key and its colon.
+    fn key(&mut self, at: usize) -> Place {
+        if self.peek(at) != Some(b'"') {
+            return Err(Failure::Syntax);
+        }
+        let after = self.string(at)?;
+        self.keys += 1;
+        self.compare_key();
+        let colon = self.token(after);
+        if self.peek(colon) == Some(b':') { Ok(colon + 1) } else { Err(Failure::Syntax) }
+    }
+
+    /// Notes whether the innermost object had its last key before.
+    fn compare_key(&mut self) {
+        let Some(key) = self.nodes.last() else { return };
+        let open = &mut self.innermost;
+        if !key.plain {
+            open.plain = false;
+            return;
+        }
+        let key = &self.bytes[key.start as usize..key.end as usize];
+        let (first, last) = match key {
+            [] => (0, 0),
+            [only] => (*only, *only),
+            [first, .., last] => (*first, *last),
+        };
+        let kind = (usize::from(first) + 5 * usize::from(last) + 23 * key.len()) % 64;
+        let seen = open.seen & (1 << kind) != 0;
+        open.seen |= 1 << kind;
+        if seen && open.count < MAX_COMPARED_KEYS {
+            let (first, count) = (open.node as usize + 1, open.count);
+            let again = self.keys_from(first).take(count as usize).any(|other| other == key);
+            self.innermost.plain &= !again;
+        }
+    }
+
+    /// Whether no key of an object comes twice.
+    fn keys_differ(&self, object: &Open) -> bool {
+        let count = object.count as usize;
+        let mut keys = HashSet::with_capacity_and_hasher(count, Hashing::default());
+        self.keys_from(object.node as usize + 1).take(count).all(|key| keys.insert(key))
+    }
+
+    /// The keys of an object's members, of which the first is at a node.
+    fn keys_from(&self, first: usize) -> impl Iterator<Item = &[u8]> {
+        let mut next = first;
+        std::iter::from_fn(move || {
+            let key = self.nodes.get(next)?;
+            next = self.nodes.get(next + 1)?.next as usize;
+            self.bytes.get(key.start as usize..key.end as usize)
         })
     }
 
-    /// `\uXXXX`, or two of them for a surrogate pair. Half a pair becomes U+FFFD.
-    fn unicode_escape(&mut self) -> Result<char, Failure> {
-        let unit = self.hex4()?;
-        if let Some(character) = char::from_u32(unit) {
-            return Ok(character);
-        }
-        let after = self.at;
-        if unit < 0xdc00 && self.text[after..].starts_with("\\u") {
-            self.at += 2;
-            let low = self.hex4()?;
-            if (0xdc00..0xe000).contains(&low) {
-                let pair = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                return Ok(char::from_u32(pair).unwrap_or(char::REPLACEMENT_CHARACTER));
+    /// Reads a string, whose first quote is here.
+    #[inline(always)]
+    fn string(&mut self, at: usize) -> Place {
+        let start = at + 1;
+        match closing_quote(self.bytes, start) {
+            Ok(end) => {
+                self.push(node(Kind::String, start, end))?;
+                Ok(end + 1)
             }
-            self.at = after;
+            Err(end) => self.escaped_string(start, end),
         }
-        Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    fn hex4(&mut self) -> Result<u32, Failure> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            let digit = self.next().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit * 16 + digit.ok_or(Failure::Syntax)?;
+    #[cold]
+    fn escaped_string(&mut self, start: usize, first_escape: usize) -> Place {
+        let mut verbatim = true;
+        let mut at = first_escape;
+        while self.peek(at) == Some(b'\\') {
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let (length, same) = escape_length(rest).ok_or(Failure::Syntax)?;
+            verbatim &= same;
+            at = plain_end(self.bytes, at + length);
         }
-        Ok(unit)
-    }
-
-    fn number(&mut self) -> Result<Value<'t>, Failure> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _ = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
-        let text = &self.text[start..self.at];
-        self.budget.steps(number::steps(text.len()))?;
-        number::number(text).map(Value::Number).ok_or(Failure::Syntax)
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), Failure> {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(Failure::Syntax) }
-    }
-
-    fn word(&mut self, word: &str, value: Value<'t>) -> Result<Value<'t>, Failure> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word.as_bytes()) {
+        if self.peek(at) != Some(b'"') {
             return Err(Failure::Syntax);
         }
-        self.at += word.len();
-        Ok(value)
+        self.budget.allocate(at - start)?;
+        if !verbatim {
+            self.blemish(start - 1, at + 1);
+        }
+        self.push(Node { plain: false, verbatim, ..node(Kind::String, start, at) })?;
+        Ok(at + 1)
     }
 
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
+    fn number(&mut self, start: usize) -> Place {
+        let mut at = start + usize::from(self.peek(start) == Some(b'-'));
+        at = if self.peek(at) == Some(b'0') { at + 1 } else { self.digits(at)? };
+        let mut is_integer = true;
+        if self.peek(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
+            is_integer = false;
+        }
+        if matches!(self.peek(at), Some(b'e' | b'E')) {
+            at += 1;
+            at += usize::from(matches!(self.peek(at), Some(b'+' | b'-')));
+            at = self.digits(at)?;
+            is_integer = false;
+        }
+        let text = &self.text[start..at];
+        self.budget.steps(number::steps(text.len()))?;
+        let verbatim = if is_integer {
+            text != "-0"
+        } else {
+            if text.len() > number::MAX_DOUBLE_CHARACTERS as usize {
+                number::number(text).ok_or(Failure::Syntax)?;
+            }
+            number::java_double(text).is_some_and(|java| java.len() == text.len())
+        };
+        if !verbatim {
+            self.blemish(start, at);
+        }
+        self.push(Node { verbatim, ..node(Kind::Number, start, at) })?;
+        Ok(at)
+    }
+
+    /// Reads one digit or more.
+    fn digits(&self, start: usize) -> Place {
+        let mut at = start;
+        while matches!(self.peek(at), Some(b'0'..=b'9')) {
+            at += 1;
+        }
+        if at > start { Ok(at) } else { Err(Failure::Syntax) }
+    }
+
+    fn word(&mut self, at: usize, word: &str, kind: Kind) -> Place {
+        let end = at + word.len();
+        if self.bytes.get(at..end) != Some(word.as_bytes()) {
+            return Err(Failure::Syntax);
+        }
+        self.push(node(kind, at, end))?;
+        Ok(end)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, node: Node) -> Result<(), Failure> {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.charge()?;
+        }
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(Node { next, ..node });
+        Ok(())
+    }
+
+    /// Charges for the values of the nodes since the last time, and for blemishes. The nodes
+    /// themselves take less.
+    #[cold]
+    fn charge(&mut self) -> Result<(), LimitExceeded> {
+        let bytes = (self.nodes.len() - self.keys) * VALUE_BYTES
+            + self.keys * KEY_BYTES
+            + self.blemishes.len() * size_of::<Span>();
+        let mut owed = bytes.saturating_sub(self.charged);
+        self.charged = bytes;
+        while owed > 0 {
+            let share = owed.min(MAX_OUTPUT_BYTES);
+            self.budget.allocate(share)?;
+            owed -= share;
+        }
+        Ok(())
+    }
+
+    /// The next byte that is no space.
+    #[inline(always)]
+    fn token(&mut self, at: usize) -> usize {
+        match self.peek(at) {
+            Some(b' ' | b'\n' | b'\r' | b'\t') => self.after_space(at),
+            _ => at,
         }
     }
 
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+    fn after_space(&mut self, start: usize) -> usize {
+        let mut at = start + 1;
+        while matches!(self.peek(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            at += 1;
+        }
+        self.blemish(start, at);
+        at
     }
 
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
+    fn blemish(&mut self, start: usize, end: usize) {
+        self.blemishes.push(Span { start: start as u32, end: end as u32 });
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    #[inline(always)]
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
+    }
+}
+
+/// A node that the writer writes as it stands. Positions are below 2³², as the text's length is.
+fn node(kind: Kind, start: usize, end: usize) -> Node {
+    Node {
+        start: start as u32,
+        end: end as u32,
+        next: 0,
+        count: 0,
+        kind,
+        verbatim: true,
+        plain: true,
     }
 }

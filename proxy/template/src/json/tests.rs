@@ -189,7 +189,15 @@ impl Random {
     }
 
     fn json(&mut self, depth: usize, out: &mut String) {
-        const SCALARS: [&str; 14] = [
+        const SCALARS: [&str; 22] = [
+            "129.00",
+            "0.00",
+            "-0.5",
+            "12345678.5",
+            "0.00012",
+            "123456789012345678901234567890",
+            "0.1234567890123456789000",
+            "\"a\\/b\"",
             "null",
             "true",
             "false",
@@ -210,9 +218,16 @@ impl Random {
             kind => {
                 out.push(if kind == 1 { '[' } else { '{' });
                 for index in 0..self.below(4) {
-                    out.push_str(if index > 0 { ", " } else { "" });
+                    let comma = if self.below(4) == 0 { ", " } else { "," };
+                    out.push_str(if index > 0 { comma } else { "" });
                     if kind == 2 {
-                        let _ = write!(out, "\"k{index}\" :");
+                        let space = if self.below(2) == 0 { " " } else { "" };
+                        let key = match self.below(8) {
+                            0 => index / 2,
+                            _ => index,
+                        };
+                        let escape = if self.below(16) == 0 { "\\u006b" } else { "k" };
+                        let _ = write!(out, "\"{escape}{key}\"{space}:");
                     }
                     self.json(depth + 1, out);
                 }
@@ -220,6 +235,101 @@ impl Random {
             }
         }
     }
+}
+
+#[test]
+fn what_nobody_changed_is_written_as_the_made_values_are() {
+    let mut random = Random(11);
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        random.json(0, &mut text);
+        let mut budget = Budget::default();
+        let value = parse(&text, &mut budget).expect("within the limits").expect("JSON");
+        let mut from_text = String::new();
+        write(&value, &mut from_text, &mut budget).expect("within the limits");
+        make(&value);
+        let mut from_values = String::new();
+        write(&value, &mut from_values, &mut budget).expect("within the limits");
+        assert_eq!(from_text, from_values, "{text}");
+    }
+}
+
+/// Makes all that is within a value, as if a template changed it.
+fn make(value: &Value<'_>) {
+    match value {
+        Value::List(list) => {
+            drop(list.items.borrow_mut());
+            list.items.borrow().iter().for_each(make);
+        }
+        Value::Map(map) => {
+            drop(map.entries.borrow_mut());
+            map.entries.borrow().values().for_each(make);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_object_of_many_members_keeps_the_first_place_and_the_last_value_of_a_repeated_key() {
+    for count in [1, 2, 31, 32, 33, 34, 100] {
+        let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":{n}")).collect();
+        for again in [0, count / 2, count - 1] {
+            let text = format!("{{{},\"k{again}\":-1}}", members.join(","));
+            let mut expected = members.clone();
+            expected[again] = format!("\"k{again}\":-1");
+            let expected = format!("{{{}}}", expected.join(","));
+            assert_eq!(round_trip(&text).as_deref(), Some(&*expected));
+            let mut budget = Budget::default();
+            let Ok(Some(Value::Map(map))) = parse(&text, &mut budget) else { panic!("a map") };
+            assert_eq!(map.len(), count);
+            let found = map.get(&format!("k{again}"));
+            assert!(matches!(found, Some(Value::Number(Number::Integer(-1)))), "{text}");
+            assert!(map.get("k").is_none());
+        }
+        let text = format!("{{{}}}", members.join(","));
+        assert_eq!(round_trip(&text).as_deref(), Some(&*text));
+    }
+}
+
+#[test]
+fn escaped_keys_are_found_by_what_they_stand_for() {
+    let text = r#"{"a": 1, "\u0061": 2, "b\n": 3}"#;
+    let Ok(Some(Value::Map(map))) = parse(text, &mut Budget::default()) else { panic!("a map") };
+    assert_eq!(map.len(), 2);
+    assert!(matches!(map.get("a"), Some(Value::Number(Number::Integer(2)))));
+    assert!(matches!(map.get("b\n"), Some(Value::Number(Number::Integer(3)))));
+    assert!(map.get("b\\n").is_none());
+    assert_eq!(round_trip(text).as_deref(), Some(r#"{"a":2,"b\n":3}"#));
+}
+
+#[test]
+fn a_change_is_seen_through_every_name_of_a_value() {
+    let text = r#"{"o": {"l": [1, {"x": "a\/b"}]}, "p": {"q": 1}}"#;
+    let mut budget = Budget::default();
+    let root = parse(text, &mut budget).expect("within the limits").expect("JSON");
+    let Value::Map(map) = &root else { panic!("a map") };
+    let outer = |name: &str| match map.get(name) {
+        Some(Value::Map(map)) => map,
+        other => panic!("{other:?}"),
+    };
+    let Some(Value::List(list)) = outer("o").get("l") else { panic!("a list") };
+    let Some(Value::Map(item)) = list.get(1) else { panic!("a map") };
+    item.entries.borrow_mut().insert(Key::String("y".into()), Value::Boolean(true));
+    let written = |value: &Value<'_>| {
+        let mut out = String::new();
+        write(value, &mut out, &mut Budget::default()).expect("within the limits");
+        out
+    };
+    let changed = r#"{"o":{"l":[1,{"x":"a/b","y":true}]},"p":{"q":1}}"#;
+    assert_eq!(written(&root), changed);
+    assert!(map.entries.unchanged().is_none());
+    assert!(outer("o").entries.unchanged().is_none());
+    assert!(outer("p").entries.unchanged().is_some());
+    // Making the rest keeps what was changed.
+    assert_eq!(map.entries.borrow().len(), 2);
+    assert_eq!(written(&root), changed);
+    list.items.borrow_mut().remove(0);
+    assert_eq!(written(&root), r#"{"o":{"l":[{"x":"a/b","y":true}]},"p":{"q":1}}"#);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The writer.
 
+use super::document::{Copied, Part, Written};
+use super::number;
 use super::scan::plain_end;
 use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING, MAX_OUTPUT_BYTES};
 use crate::methods::write_text;
@@ -12,10 +14,10 @@ pub(crate) fn write(
     out: &mut String,
     budget: &mut Budget,
 ) -> Result<(), LimitExceeded> {
-    write_nested(value, out, budget, 0)
+    write_value(value, out, budget, 0)
 }
 
-fn write_nested(
+fn write_value(
     value: &Value<'_>,
     out: &mut String,
     budget: &mut Budget,
@@ -52,6 +54,9 @@ fn write_map(
     budget: &mut Budget,
     nesting: usize,
 ) -> Result<(), LimitExceeded> {
+    if let Some(part) = map.entries.unchanged() {
+        return write_part(part, part.root(), out, budget);
+    }
     check_nesting(nesting)?;
     out.push('{');
     for (index, (key, value)) in map.entries.borrow().iter().enumerate() {
@@ -60,7 +65,7 @@ fn write_map(
         }
         write_key(key, out);
         out.push(':');
-        write_nested(value, out, budget, nesting + 1)?;
+        write_value(value, out, budget, nesting + 1)?;
     }
     out.push('}');
     Ok(())
@@ -72,16 +77,107 @@ fn write_list(
     budget: &mut Budget,
     nesting: usize,
 ) -> Result<(), LimitExceeded> {
+    if let Some(part) = list.items.unchanged() {
+        return write_part(part, part.root(), out, budget);
+    }
     check_nesting(nesting)?;
     out.push('[');
     for (index, item) in list.items.borrow().iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write_nested(item, out, budget, nesting + 1)?;
+        write_value(item, out, budget, nesting + 1)?;
     }
     out.push(']');
     Ok(())
+}
+
+/// Appends a node of a document, as the value made of it would be written.
+pub(crate) fn write_part(
+    part: &Part<'_>,
+    node: u32,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), LimitExceeded> {
+    budget.steps(1)?;
+    if out.len() > MAX_OUTPUT_BYTES {
+        return Err(LimitExceeded::OutputBytes);
+    }
+    match part.written(node) {
+        Written::Verbatim(text) => write_verbatim(text, out, budget)?,
+        Written::String(text) => write_string(&text, out),
+        Written::Number(text) => write_number(text, out, budget)?,
+        Written::Blemished(copied) => write_copied(&copied, out, budget)?,
+        Written::Object => {
+            out.push('{');
+            let mut comma = "";
+            part.each_member(node, |key, value| {
+                out.push_str(comma);
+                comma = ",";
+                match key {
+                    Written::String(key) => write_string(&key, out),
+                    Written::Verbatim(key) | Written::Number(key) => out.push_str(key),
+                    Written::Blemished(_) | Written::Array | Written::Object => {}
+                }
+                out.push(':');
+                write_part(part, value, out, budget)
+            })?;
+            out.push('}');
+        }
+        Written::Array => {
+            out.push('[');
+            for (index, item) in part.items_of(node).enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_part(part, item, out, budget)?;
+            }
+            out.push(']');
+        }
+    }
+    Ok(())
+}
+
+fn write_verbatim(text: &str, out: &mut String, budget: &mut Budget) -> Result<(), LimitExceeded> {
+    budget.steps(text.len() as u64 / 64)?;
+    if text.len() > MAX_OUTPUT_BYTES.saturating_sub(out.len()) {
+        return Err(LimitExceeded::OutputBytes);
+    }
+    out.push_str(text);
+    Ok(())
+}
+
+fn write_copied(
+    copied: &Copied<'_>,
+    out: &mut String,
+    budget: &mut Budget,
+) -> Result<(), LimitExceeded> {
+    budget.steps(copied.length() as u64 / 32)?;
+    copied.each(|piece, blemish| {
+        if piece.len() > MAX_OUTPUT_BYTES.saturating_sub(out.len()) {
+            return Err(LimitExceeded::OutputBytes);
+        }
+        out.push_str(piece);
+        match blemish {
+            Some(Written::String(text)) => write_string(&text, out),
+            Some(Written::Number(text)) => write_number(text, out, budget)?,
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+/// A number whose text is not the one that Java writes.
+fn write_number(text: &str, out: &mut String, budget: &mut Budget) -> Result<(), LimitExceeded> {
+    if let Some(text) = number::java_double(text) {
+        out.push_str(text);
+        return Ok(());
+    }
+    budget.steps(number::steps(text.len()))?;
+    match number::number(text) {
+        Some(number) => write_value(&Value::Number(number), out, budget, 0),
+        None => Ok(()),
+    }
 }
 
 /// Text that is read can't nest deeper, but a template can put a list into itself.

@@ -8,7 +8,7 @@ use crate::limits::Budget;
 use crate::methods::write_text;
 use crate::value::{Text, Value};
 
-/// A payload parsed as JSON, to find several paths in. Holds no part of the text.
+/// A payload parsed as JSON, to find several paths in. Keeps a copy of the text.
 #[derive(Debug)]
 pub struct JsonBody {
     root: Value<'static>,

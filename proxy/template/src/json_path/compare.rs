@@ -116,8 +116,8 @@ impl<'p, 't> Operated<'p, 't> {
     /// The length of a list or an object.
     fn length(&self) -> usize {
         match self {
-            Self::Value(Value::List(list)) => list.items.borrow().len(),
-            Self::Value(Value::Map(map)) => map.entries.borrow().len(),
+            Self::Value(Value::List(list)) => list.len(),
+            Self::Value(Value::Map(map)) => map.len(),
             Self::Literal(Literal::List(items)) => items.len(),
             Self::Literal(Literal::Map(members)) => members.len(),
             _ => 0,

@@ -1,7 +1,8 @@
 //! Finds what a path names in a value.
 
 use super::filter::Condition;
-use super::{JsonPath, Root, Slice, Token};
+use super::{JsonPath, Root, Slice, Token, part};
+use crate::json::Found;
 use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING};
 use crate::value::{List, ListKind, Map, MapKind, Value};
 
@@ -49,20 +50,20 @@ impl<'e, 't> Evaluation<'e, 't> {
         item: &Value<'t>,
     ) -> Result<Option<Value<'t>>, Stop> {
         let start = match path.root {
-            Root::Document => self.document.clone(),
-            Root::Item => item.clone(),
+            Root::Document => self.document,
+            Root::Item => item,
         };
         if path.is_definite() {
             return self.find_one(path, start);
         }
-        let found = self.search(path, &start, false)?;
+        let found = self.search(path, start, false)?;
         Ok(Some(Value::List(List::new(ListKind::Json, found))))
     }
 
     /// Whether a filter's path leads somewhere. Jayway starts at the item even for `$`.
     pub(super) fn exists(&mut self, path: &JsonPath, item: &Value<'t>) -> Result<bool, Stop> {
         let found = if path.is_definite() {
-            self.find_one(path, item.clone()).map(|found| found.is_some())
+            self.find_one(path, item).map(|found| found.is_some())
         } else {
             self.search(path, item, true).map(|_| true)
         };
@@ -72,9 +73,21 @@ impl<'e, 't> Evaluation<'e, 't> {
         }
     }
 
-    fn find_one(&mut self, path: &JsonPath, start: Value<'t>) -> Result<Option<Value<'t>>, Stop> {
+    fn find_one(&mut self, path: &JsonPath, start: &Value<'t>) -> Result<Option<Value<'t>>, Stop> {
+        if let Some(part) = part::of(start) {
+            match part::find(path, part, self.budget)? {
+                Found::Nothing => return Ok(None),
+                // Lists and maps are found by their parents, which know those made before.
+                Found::At(node) => {
+                    if let Some(value) = part.scalar(node, self.budget)? {
+                        return Ok(Some(value));
+                    }
+                }
+                Found::Unclear => {}
+            }
+        }
         self.budget.steps(1 + path.tokens.len() as u64)?;
-        let mut value = start;
+        let mut value = start.clone();
         for token in &path.tokens {
             let next = match (token, &value) {
                 (Token::Name(name), Value::Map(map)) => member(map, name),
@@ -126,7 +139,7 @@ impl<'e, 't> Evaluation<'e, 't> {
                 self.each(search, index, list, indices.iter().map(|at| i64::from(*at)))?;
             }
             (Token::Slice(slice), Value::List(list)) => {
-                let range = slice.range(list.items.borrow().len());
+                let range = slice.range(list.len());
                 self.each(search, index, list, range)?;
             }
             (Token::Wildcard, _) => self.children(search, index + 1, value)?,
@@ -326,15 +339,13 @@ fn member<'t>(map: &Map<'t>, name: &str) -> Option<Value<'t>> {
 }
 
 fn has_members(map: &Map<'_>, names: &[Box<str>]) -> bool {
-    let entries = map.entries.borrow();
-    names.iter().all(|name| entries.contains_key(&**name))
+    names.iter().all(|name| map.entries.contains_key(name))
 }
 
 fn item_at<'t>(list: &List<'t>, index: i32) -> Option<Value<'t>> {
-    let items = list.items.borrow();
     let index = match usize::try_from(index) {
         Ok(index) => index,
-        Err(_) => items.len().checked_sub(index.unsigned_abs() as usize)?,
+        Err(_) => list.len().checked_sub(index.unsigned_abs() as usize)?,
     };
-    items.get(index).cloned()
+    list.get(index)
 }

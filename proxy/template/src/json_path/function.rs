@@ -115,11 +115,11 @@ impl Function {
         if let Some(Argument::Path(path)) = self.arguments.first()
             && let Ok(Some(Value::List(list))) = evaluation.find(path, value)
         {
-            return Ok(integer(list.items.borrow().len()));
+            return Ok(integer(list.len()));
         }
         Ok(match value {
-            Value::List(list) => integer(list.items.borrow().len()),
-            Value::Map(map) => integer(map.entries.borrow().len()),
+            Value::List(list) => integer(list.len()),
+            Value::Map(map) => integer(map.len()),
             _ => Value::Null,
         })
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | text → [`JsonPath`] | `parse`, with `filter` for `[?(…)]` and `literal` for its constants |
 //! | a path and a value → what it finds | `evaluate`, with `compare` for filters and `function` |
+//! | a plain path and a text that nobody changed → the place there | `part` |
 //! | a path and a payload, for parameter mappings | `body` |
 //!
 //! Where Jayway throws because a path does not fit the value (a name of a number, an index of an
@@ -19,10 +20,12 @@ mod filter;
 mod function;
 mod literal;
 mod parse;
+mod part;
 mod pattern;
 #[cfg(test)]
 mod tests;
 
+use crate::json::{self, Found};
 use crate::limits::{Budget, LimitExceeded};
 use crate::value::Value;
 use evaluate::{Evaluation, Stop};
@@ -111,6 +114,36 @@ impl JsonPath {
             Ok(found) => Ok(found),
             Err(Stop::Unfit) => Ok(None),
             Err(Stop::Limit(limit)) => Err(limit),
+        }
+    }
+
+    /// Appends what the path finds as JSON. `false`: that is nothing or null.
+    pub(crate) fn write(
+        &self,
+        root: &Value<'_>,
+        out: &mut String,
+        budget: &mut Budget,
+    ) -> Result<bool, LimitExceeded> {
+        if self.is_definite()
+            && let Some(part) = part::of(root)
+        {
+            match part::find(self, part, budget)? {
+                Found::Nothing => return Ok(false),
+                Found::At(node) if part.is_null(node) => return Ok(false),
+                Found::At(node) => {
+                    out.reserve(part.text_length(node));
+                    json::write_part(part, node, out, budget)?;
+                    return Ok(true);
+                }
+                Found::Unclear => {}
+            }
+        }
+        match self.evaluate(root, budget)? {
+            None | Some(Value::Null) => Ok(false),
+            Some(value) => {
+                json::write(&value, out, budget)?;
+                Ok(true)
+            }
         }
     }
 

@@ -37,7 +37,7 @@ fn change_view<'t>(
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
-    let is_empty = list.items.borrow().is_empty();
+    let is_empty = list.items.is_empty();
     let changes = match (name, arguments) {
         ("add", [_]) => true,
         ("addAll", [other]) => {
@@ -70,14 +70,13 @@ fn read<'t>(
     let items = || list.items.borrow();
     let indexed = !list.kind.is_view();
     Ok(Some(match (name, arguments) {
-        ("size", []) => int(items().len()).into(),
-        ("count" | "length", []) if list.kind == ListKind::Json => int(items().len()).into(),
-        ("isEmpty", []) => items().is_empty().into(),
+        ("size", []) => int(list.len()).into(),
+        ("count" | "length", []) if list.kind == ListKind::Json => int(list.len()).into(),
+        ("isEmpty", []) => list.items.is_empty().into(),
         ("get", [Value::Number(Number::Integer(index))]) if indexed => {
-            let items = items();
-            match usize::try_from(*index).ok().and_then(|index| items.get(index)) {
-                Some(item) => item.clone(),
-                None => return out_of_bounds(*index, items.len()),
+            match usize::try_from(*index).ok().and_then(|index| list.get(index)) {
+                Some(item) => item,
+                None => return out_of_bounds(*index, list.len()),
             }
         }
         ("contains", [item]) => position(list, item, false, budget)?.is_some().into(),

@@ -19,8 +19,8 @@ pub(super) fn call<'t>(
         ("getOrDefault", [key, other]) => find(map, key, budget)?.unwrap_or_else(|| other.clone()),
         ("containsKey", [key]) => find(map, key, budget)?.is_some().into(),
         ("containsValue", [value]) => contains_value(map, value, budget)?.into(),
-        ("size", []) => int(map.entries.borrow().len()).into(),
-        ("isEmpty", []) => map.entries.borrow().is_empty().into(),
+        ("size", []) => int(map.len()).into(),
+        ("isEmpty", []) => map.entries.is_empty().into(),
         ("keySet", []) => {
             let keys: Vec<Value<'t>> =
                 map.entries.borrow().keys().cloned().map(Value::from).collect();

@@ -35,6 +35,8 @@ mod misfit;
 mod tests;
 
 pub(crate) use self::text::write_text;
+pub use pattern::{JavaPattern, JavaPatternError};
+
 use crate::limits::{Budget, LimitExceeded};
 use crate::value::{ListKind, Number, Text, Value, java_equals, reaches};
 
@@ -114,9 +116,7 @@ pub(crate) fn property<'t>(receiver: &Value<'t>, name: &str) -> Option<Value<'t>
             _ => None,
         },
         Value::List(list) => match name {
-            "empty" | "Empty" if list.kind != ListKind::Array => {
-                Some(list.items.borrow().is_empty().into())
-            }
+            "empty" | "Empty" if list.kind != ListKind::Array => Some(list.items.is_empty().into()),
             _ => None,
         },
         Value::Number(Number::Double(value)) => match name {
@@ -186,7 +186,7 @@ fn charge_entry<'t>(
     let holds_values =
         matches!(item, Value::List(_) | Value::Map(_) | Value::Entry(_) | Value::Scope(_));
     if holds_values && reaches(item, container, budget)? {
-        return thrown("IllegalArgumentException", "a list or map can't contain itself");
+        return thrown("IllegalArgumentException", "a list or map can't be put into itself");
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(super) fn call<'t>(
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
+    budget.steps(number.steps_of_conversion())?;
     let shared = shared(number, name, arguments);
     if shared.is_some() {
         return Ok(shared);

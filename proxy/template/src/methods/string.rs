@@ -115,6 +115,8 @@ fn questions<'t>(
         ("startsWith", [S(part), N(Integer(from))]) => {
             starts_with(whole, part.as_str(), *from).into()
         }
+        // Java looks at the offset first.
+        ("startsWith", [Null, N(Integer(..0))]) => false.into(),
         ("endsWith", [S(part)]) => whole.ends_with(part.as_str()).into(),
         ("indexOf", [part]) => return Ok(index_of(whole, part, 0)),
         ("indexOf", [part, N(Integer(from))]) => return Ok(index_of(whole, part, *from)),

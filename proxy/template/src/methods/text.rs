@@ -54,6 +54,7 @@ impl Writer<'_> {
             Value::String(text) => push(text.as_str(), self.out),
             Value::Character(value) => push(value.encode_utf8(&mut [0; 4]), self.out),
             Value::Number(number) => {
+                self.budget.steps(number.steps_of_conversion())?;
                 write_number(number, self.out);
                 push("", self.out)
             }

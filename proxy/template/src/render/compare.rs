@@ -57,5 +57,5 @@ impl<'t> Renderer<'t> {
 }
 
 fn not_comparable<'t>() -> Interrupt<'t> {
-    Interrupt::Thrown("infinite or NaN can't be compared with a number this large".into())
+    Interrupt::thrown("infinite or NaN can't be compared with a number this large")
 }

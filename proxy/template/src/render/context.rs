@@ -8,14 +8,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
 use smallvec::SmallVec;
 
 use super::variables::plain;
 use super::{Interrupt, Outcome, Renderer};
 use crate::limits::{LimitExceeded, MAX_JSON_NESTING};
 use crate::syntax::ast::{Accessor, Symbol};
-use crate::value::{Key, Map, MapKind, Text, Value};
+use crate::value::{Entries, Hashing, Key, Map, MapKind, Text, Value};
 use crate::{ContextValue, ContextWrites};
 
 pub(super) const REQUEST_OVERRIDE: &str = "requestOverride";
@@ -88,7 +87,7 @@ impl<'t> Written<'t> {
 
 /// A map's entry that is a map, made if there is none. `None`: a template put something else.
 fn child<'t>(map: &Map<'t>, key: &'static str) -> Option<Map<'t>> {
-    let new = || Value::map(MapKind::Context, IndexMap::new());
+    let new = || Value::map(MapKind::Context, Entries::default());
     let mut entries = map.entries.borrow_mut();
     match entries.entry(Key::String(key.into())).or_insert_with(new) {
         Value::Map(child) => Some(child.clone()),
@@ -121,6 +120,12 @@ impl<'t> Renderer<'t> {
     }
 
     fn context_reference(&mut self, accessors: &'t [Accessor]) -> Outcome<'t, Value<'t>> {
+        if let Some(names) = property_names(accessors)
+            && self.context.whole.is_none()
+            && !self.context.is_written(names[0])
+        {
+            return self.context_below(&names, accessors);
+        }
         let Some(first) = self.path_key(&accessors[0])? else {
             let whole = self.whole_context()?;
             return self.follow(whole, accessors);
@@ -138,15 +143,28 @@ impl<'t> Renderer<'t> {
             }
         }
         let keys: SmallVec<[&str; 4]> = path.iter().map(Text::as_str).collect();
+        self.context_below(&keys, accessors)
+    }
+
+    /// What the gateway gives for the keys that accessors begin with.
+    fn context_below(
+        &mut self,
+        keys: &[&str],
+        accessors: &'t [Accessor],
+    ) -> Outcome<'t, Value<'t>> {
         let values = self.values;
+        let mut length = keys.len();
         // A shorter path, if the rest of it are properties of a value.
-        let found = (1..=keys.len())
-            .rev()
-            .find_map(|length| values.context(&keys[..length]).map(|value| (length, value)));
-        let Some((length, value)) = found else { return Ok(Value::Null) };
+        let value = loop {
+            match values.context(&keys[..length]) {
+                Some(value) => break value,
+                None if length == 1 => return Ok(Value::Null),
+                None => length -= 1,
+            }
+        };
         match value {
-            ContextValue::Object(_) if length < keys.len() => Ok(Value::Null),
-            ContextValue::Object(_) => {
+            ContextValue::Object if length < keys.len() => Ok(Value::Null),
+            ContextValue::Object => {
                 self.whole_context()?;
                 let value = self.context_entry(keys[0])?;
                 self.follow(value, &accessors[1..])
@@ -166,7 +184,7 @@ impl<'t> Renderer<'t> {
         let key = match accessor {
             Accessor::Property(name, _) => return Ok(Some(Text::Borrowed(name))),
             Accessor::Index(index, _) => self.plain_key(index)?,
-            Accessor::Method(name, arguments, _) => match (&**name, &**arguments) {
+            Accessor::Method(method) => match (&*method.name, &*method.arguments) {
                 ("get", [key]) => self.plain_key(key)?,
                 _ => None,
             },
@@ -191,7 +209,7 @@ impl<'t> Renderer<'t> {
         }
         // AWS's `$context` has entries that its key set does not name.
         match self.values.context(&[key]) {
-            Some(ContextValue::Object(keys)) => Ok(self.context_object(&[key], &keys)?),
+            Some(ContextValue::Object) => Ok(self.context_object(&[key])?),
             Some(ContextValue::Text(text)) => Ok(Value::String(borrowed(text))),
             Some(ContextValue::Json(value)) => Ok(plain(value, &mut self.budget)?),
             None => Ok(Value::Null),
@@ -203,13 +221,13 @@ impl<'t> Renderer<'t> {
             return Ok(Value::Map(whole.clone()));
         }
         let given = match self.values.context(&[]) {
-            Some(ContextValue::Object(keys)) => self.context_object(&[], &keys)?,
+            Some(ContextValue::Object) => self.context_object(&[])?,
             Some(ContextValue::Json(value)) => plain(value, &mut self.budget)?,
             _ => Value::Null,
         };
         let mut entries = match given {
             Value::Map(map) => map.entries.take(),
-            _ => IndexMap::new(),
+            _ => Entries::default(),
         };
         let written = self.context.written();
         for (key, value) in written.root.entries.borrow().iter() {
@@ -221,25 +239,22 @@ impl<'t> Renderer<'t> {
     }
 
     /// An object the gateway gives, with all within it.
-    fn context_object(
-        &mut self,
-        path: &[&str],
-        keys: &[Cow<'t, str>],
-    ) -> Result<Value<'t>, LimitExceeded> {
+    fn context_object(&mut self, path: &[&str]) -> Result<Value<'t>, LimitExceeded> {
         if path.len() > MAX_JSON_NESTING {
             return Err(LimitExceeded::ValueNesting);
         }
-        self.budget.allocate(keys.len().saturating_mul(2 * size_of::<Value<'_>>()))?;
         let values = self.values;
-        let mut entries = IndexMap::with_capacity(keys.len());
+        let keys = values.context_keys(path);
+        self.budget.allocate(keys.len().saturating_mul(2 * size_of::<Value<'_>>()))?;
+        let mut entries = Entries::with_capacity_and_hasher(keys.len(), Hashing::default());
         for key in keys {
             self.budget.steps(1)?;
-            let path: SmallVec<[&str; 4]> = path.iter().copied().chain([&**key]).collect();
+            let path: SmallVec<[&str; 4]> = path.iter().copied().chain([&*key]).collect();
             let value = match values.context(&path) {
                 None => Value::Null,
                 Some(ContextValue::Text(text)) => Value::String(borrowed(text)),
                 Some(ContextValue::Json(value)) => plain(value, &mut self.budget)?,
-                Some(ContextValue::Object(keys)) => self.context_object(&path, &keys)?,
+                Some(ContextValue::Object) => self.context_object(&path)?,
             };
             entries.insert(Key::String(borrowed(key.clone())), value);
         }
@@ -299,7 +314,7 @@ impl<'t> Renderer<'t> {
         let name = format!("$context.{path}.{}", key.as_str());
         if written.set.contains(&name) {
             let message = format!("{name} is set twice; an override is applied once");
-            return Err(Interrupt::Thrown(message.into()));
+            return Err(Interrupt::thrown(message));
         }
         self.budget.allocate(name.len())?;
         written.set.insert(name);
@@ -307,17 +322,25 @@ impl<'t> Renderer<'t> {
     }
 
     pub(super) fn stage_variables(&mut self) -> Result<Value<'t>, LimitExceeded> {
-        let mut entries = IndexMap::new();
+        let mut entries = Entries::default();
         let mut bytes = 0usize;
         self.values.each_stage_variable(&mut |name, value| {
-            let cost = name.len() + value.len() + 2 * size_of::<Value<'_>>();
-            bytes = bytes.saturating_add(cost);
-            let value = Value::from(value.to_owned());
-            entries.insert(Key::String(Text::from(name.to_owned())), value);
+            bytes = bytes.saturating_add(2 * size_of::<Value<'_>>());
+            entries.insert(Key::String(name.into()), Value::from(value));
         });
         self.budget.allocate(bytes)?;
         Ok(Value::map(MapKind::Java, entries))
     }
+}
+
+/// The names, if all accessors are properties.
+fn property_names(accessors: &[Accessor]) -> Option<SmallVec<[&str; 4]>> {
+    let mut names = SmallVec::new();
+    for accessor in accessors {
+        let Accessor::Property(name, _) = accessor else { return None };
+        names.push(&**name);
+    }
+    Some(names)
 }
 
 fn borrowed(text: Cow<'_, str>) -> Text<'_> {

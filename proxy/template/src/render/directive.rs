@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::{Interrupt, Outcome, Renderer, scope};
 use crate::syntax;
 use crate::syntax::ast::{Expression, Foreach, If, Location, Symbol};
@@ -42,7 +44,7 @@ impl<'t> Elements<'t> {
 
     fn has_next(&self) -> bool {
         match &self.source {
-            Source::List(list) => self.next != list.items.borrow().len(),
+            Source::List(list) => self.next != list.len(),
             _ => self.next < self.length,
         }
     }
@@ -55,12 +57,12 @@ impl<'t> Elements<'t> {
         }
         if self.source.length() != self.length && !matches!(self.source, Source::Range { .. }) {
             let message = "#foreach's list or map was changed by its body";
-            return Err(Interrupt::Thrown(message.into()));
+            return Err(Interrupt::thrown(message));
         }
         let index = self.next;
         self.next += 1;
         Ok(match &self.source {
-            Source::List(list) => list.items.borrow().get(index).cloned(),
+            Source::List(list) => list.get(index),
             Source::Map(map) => {
                 map.entries.borrow().get_index(index).map(|(_, value)| value.clone())
             }
@@ -75,8 +77,8 @@ impl<'t> Elements<'t> {
 impl Source<'_> {
     fn length(&self) -> usize {
         match self {
-            Self::List(list) => list.items.borrow().len(),
-            Self::Map(map) => map.entries.borrow().len(),
+            Self::List(list) => list.len(),
+            Self::Map(map) => map.len(),
             Self::Range { .. } => 0,
         }
     }
@@ -99,14 +101,15 @@ impl<'t> Renderer<'t> {
         self.location = directive.location;
         let Some(mut elements) = self.elements(&directive.collection)? else { return Ok(()) };
         let names = [directive.element, Symbol::VELOCITY_COUNT, Symbol::VELOCITY_HAS_NEXT];
-        let mut before = [Value::Null, Value::Null, Value::Null];
-        for (name, value) in names.iter().zip(&mut before) {
-            *value = self.variable(*name)?;
+        let names = if self.program.counts { &names[..] } else { &names[..1] };
+        let mut before = SmallVec::<[Value<'t>; 3]>::new();
+        for name in names {
+            before.push(self.variable(*name)?);
         }
         let scope = self.open_scope(directive.location)?;
         let outcome = self.passes(directive, &mut elements, &scope);
-        for (name, value) in names.into_iter().zip(before) {
-            self.set_or_remove(name, value);
+        for (name, value) in names.iter().zip(before) {
+            self.set_or_remove(*name, value);
         }
         self.close_scope()?;
         match outcome {
@@ -160,8 +163,10 @@ impl<'t> Renderer<'t> {
             self.budget.iteration()?;
             count = count.saturating_add(1);
             let has_next = elements.has_next();
-            self.set_variable(Symbol::VELOCITY_COUNT, count.into());
-            self.set_variable(Symbol::VELOCITY_HAS_NEXT, has_next.into());
+            if self.program.counts {
+                self.set_variable(Symbol::VELOCITY_COUNT, count.into());
+                self.set_variable(Symbol::VELOCITY_HAS_NEXT, has_next.into());
+            }
             let mut state = scope.state.borrow_mut();
             state.index = state.index.saturating_add(1);
             state.has_next = has_next;
@@ -188,7 +193,7 @@ impl<'t> Renderer<'t> {
         let Some(scope) = scope else { return Err(Interrupt::Break) };
         Err(match self.value(scope)? {
             Value::Scope(scope) => Interrupt::BreakScope(scope),
-            _ => Interrupt::Thrown("#break names no running loop".into()),
+            _ => Interrupt::thrown("#break names no running loop"),
         })
     }
 
@@ -206,7 +211,7 @@ impl<'t> Renderer<'t> {
         self.budget.steps(1 + length as u64 / 4)?;
         self.budget.allocate(length.saturating_mul(BYTES_OF_TREE))?;
         let program = syntax::parse(text.as_str())
-            .map_err(|error| Interrupt::Thrown(format!("in the evaluated text: {error}").into()))?;
+            .map_err(|error| Interrupt::thrown(format!("in the evaluated text: {error}")))?;
         let program = self.next_evaluated.keep(program, &mut self.variables);
         self.variables.add_macros(program);
         match self.called(|renderer| renderer.block(&program.body)) {
@@ -214,7 +219,7 @@ impl<'t> Renderer<'t> {
             Err(interrupt @ (Interrupt::Limit(_) | Interrupt::Thrown(_))) => {
                 let error = self.error(interrupt);
                 self.location = location;
-                Err(Interrupt::Thrown(format!("in the evaluated text: {error}").into()))
+                Err(Interrupt::thrown(format!("in the evaluated text: {error}")))
             }
             outcome => outcome,
         }

@@ -121,8 +121,8 @@ impl Renaming {
         for accessor in &mut reference.accessors {
             match accessor {
                 Accessor::Property(..) => {}
-                Accessor::Method(_, arguments, _) => {
-                    arguments.iter_mut().for_each(|argument| self.expression(argument));
+                Accessor::Method(method) => {
+                    method.arguments.iter_mut().for_each(|argument| self.expression(argument));
                 }
                 Accessor::Index(index, _) => self.expression(index),
             }

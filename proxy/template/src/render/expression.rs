@@ -1,11 +1,9 @@
 //! Expressions: their values, and as conditions.
 
-use indexmap::IndexMap;
-
 use super::arithmetic::calculate;
 use super::{Outcome, Renderer};
 use crate::syntax::ast::{Binary, Expression, Node, Operator};
-use crate::value::{ListKind, MapKind, Value};
+use crate::value::{Entries, Hashing, ListKind, MapKind, Value};
 
 impl<'t> Renderer<'t> {
     pub(super) fn value(&mut self, expression: &'t Expression) -> Outcome<'t, Value<'t>> {
@@ -125,7 +123,7 @@ impl<'t> Renderer<'t> {
 
     fn map(&mut self, entries: &'t [(Expression, Expression)]) -> Outcome<'t, Value<'t>> {
         self.budget.allocate(entries.len().saturating_mul(2 * size_of::<Value<'_>>()))?;
-        let mut map = IndexMap::with_capacity(entries.len());
+        let mut map = Entries::with_capacity_and_hasher(entries.len(), Hashing::default());
         for (key, value) in entries {
             let key = self.value(key)?.to_key(&mut self.budget)?;
             let value = self.value(value)?;

@@ -24,16 +24,17 @@ impl<'t> Renderer<'t> {
 
     /// Further arguments are ignored; parameters without one mean what they mean to the caller.
     fn frame(&mut self, call: &'t MacroCall, definition: &'t Macro) -> Outcome<'t, Frame<'t>> {
+        let word = |argument: &&Expression| matches!(argument, Expression::Word(_));
+        if let Some(Expression::Word(word)) = call.arguments.iter().find(word) {
+            let message = format!("#{} can't take {word} as an argument", call.name);
+            return Err(Interrupt::thrown(message));
+        }
         let mut frame = Frame::new(self.variables.current());
         let literals = call.argument_literals.iter().map(|literal| &**literal);
         let arguments = call.arguments.iter().zip(literals.chain(std::iter::repeat("")));
         for (parameter, (expression, literal)) in definition.parameters.iter().zip(arguments) {
             self.budget.steps(1)?;
             match expression {
-                Expression::Word(word) => {
-                    let message = format!("#{} can't take {word} as an argument", call.name);
-                    return Err(Interrupt::Thrown(message.into()));
-                }
                 Expression::Number(_)
                 | Expression::Boolean(_)
                 | Expression::Not(_)

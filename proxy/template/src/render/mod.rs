@@ -56,7 +56,8 @@ pub(crate) fn render(
 enum Interrupt<'t> {
     Limit(LimitExceeded),
     /// Java would have thrown.
-    Thrown(Box<str>),
+    #[expect(clippy::box_collection, reason = "outcomes are passed on everywhere and stay small")]
+    Thrown(Box<String>),
     /// `#break`: ends the nearest loop, macro, block or evaluated text.
     Break,
     /// `#break($foreach)`
@@ -99,7 +100,7 @@ impl<'t> Renderer<'t> {
             variables: Variables::new(program),
             context: Context::new(context),
             input: Input::new(values),
-            output: String::with_capacity(expected_length(program)),
+            output: String::with_capacity(expected_length(program, values)),
             budget: Budget::default(),
             running: Vec::new(),
             calls: 0,
@@ -176,11 +177,7 @@ impl<'t> Renderer<'t> {
     }
 
     fn push(&mut self, text: &str) -> Result<(), LimitExceeded> {
-        if text.len() > MAX_OUTPUT_BYTES - self.output.len().min(MAX_OUTPUT_BYTES) {
-            return Err(LimitExceeded::OutputBytes);
-        }
-        self.output.push_str(text);
-        Ok(())
+        push_within(text, &mut self.output)
     }
 
     /// Writes a value as Java's `toString()` has it.
@@ -236,14 +233,29 @@ impl<'t> Renderer<'t> {
     }
 }
 
+fn push_within(text: &str, output: &mut String) -> Result<(), LimitExceeded> {
+    if text.len() > MAX_OUTPUT_BYTES.saturating_sub(output.len()) {
+        return Err(LimitExceeded::OutputBytes);
+    }
+    output.push_str(text);
+    Ok(())
+}
+
 /// What most renderings come to, in bytes.
-fn expected_length(program: &Program) -> usize {
+fn expected_length(program: &Program, values: &dyn TemplateValues) -> usize {
     let expected = |node: &Node| match node {
         Node::Text(text) => text.len(),
         Node::Foreach(_) | Node::MacroCall(_) => 256,
         _ => 32,
     };
-    program.body.iter().map(expected).sum()
+    let payload = if program.writes_payload { values.body().len() } else { 0 };
+    program.body.iter().map(expected).sum::<usize>() + payload + payload / 8
+}
+
+impl Interrupt<'_> {
+    fn thrown(message: impl Into<String>) -> Self {
+        Self::Thrown(Box::new(message.into()))
+    }
 }
 
 impl From<LimitExceeded> for Interrupt<'_> {
@@ -255,7 +267,7 @@ impl From<LimitExceeded> for Interrupt<'_> {
 impl From<MethodError> for Interrupt<'_> {
     fn from(error: MethodError) -> Self {
         match error {
-            MethodError::Thrown(message) => Self::Thrown(message.into()),
+            MethodError::Thrown(message) => Self::thrown(message),
             MethodError::Limit(limit) => Self::Limit(limit),
         }
     }

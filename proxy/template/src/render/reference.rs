@@ -2,21 +2,24 @@
 
 use smallvec::SmallVec;
 
-use super::{Interrupt, Outcome, Renderer, scope};
+use super::{Interrupt, Outcome, Renderer, push_within, scope};
+use crate::input::Input;
+use crate::limits::{LimitExceeded, MAX_OUTPUT_BYTES};
 use crate::methods;
-use crate::syntax::ast::{Accessor, Expression, Reference, Set, Symbol};
+use crate::parameters;
+use crate::syntax::ast::{Accessor, Builtin, Expression, Method, Reference, Set, Symbol};
 use crate::util;
 use crate::value::{BlockReference, Map, Number, Value, reaches};
 
 impl<'t> Renderer<'t> {
     /// A reference as a statement.
     pub(super) fn render_reference(&mut self, reference: &'t Reference) -> Outcome<'t, ()> {
+        if !reference.escaped && reference.prefix.is_empty() {
+            return self.write_reference(reference);
+        }
         let value = self.reference(reference)?;
         if reference.escaped {
             return self.render_escaped(reference, value.is_null());
-        }
-        if reference.prefix.is_empty() {
-            return self.write(&value);
         }
         match &value {
             // Velocity writes the backslashes of a null reference twice.
@@ -67,31 +70,105 @@ impl<'t> Renderer<'t> {
         if reference.root == Symbol::CONTEXT || reference.root == Symbol::STAGE_VARIABLES {
             return self.builtin_reference(reference.root, &reference.accessors);
         }
+        let accessors = &*reference.accessors;
+        if let Some(root) = self.variables.value(reference.root) {
+            if accessors.is_empty() {
+                return Ok(root.clone());
+            }
+            if let (Value::Map(map), [Accessor::Method(method)]) = (root, accessors)
+                && matches!(method.builtin, Some(Builtin::Get))
+                && let [key] = &*method.arguments
+                && let Some(key) = self.variables.text(key)
+            {
+                self.budget.steps(2)?;
+                return Ok(map.get(key).unwrap_or(Value::Null));
+            }
+            if let [Accessor::Property(name, _), rest @ ..] = accessors {
+                self.budget.steps(1)?;
+                let (value, rest) = properties(&mut self.input, root, name, rest);
+                return if rest.is_empty() { Ok(value) } else { self.follow(value, rest) };
+            }
+        }
         let value = self.variable(reference.root)?;
-        self.follow(value, &reference.accessors)
+        self.follow(value, accessors)
+    }
+
+    /// Writes what a reference leads to. What `$input.json(…)` and `$util.urlEncode(…)` give
+    /// goes to the output without being made into a value first.
+    pub(super) fn write_reference(&mut self, reference: &'t Reference) -> Outcome<'t, ()> {
+        if reference.accessors.is_empty()
+            && let Some(Value::String(text)) = self.variables.value(reference.root)
+        {
+            return Ok(push_within(text.as_str(), &mut self.output)?);
+        }
+        let receiver = match (reference.root, &*reference.accessors) {
+            (Symbol::INPUT | Symbol::UTIL, [Accessor::Method(method)])
+                if method.builtin.is_some() =>
+            {
+                self.location = reference.location;
+                self.variable(reference.root)?
+            }
+            _ => {
+                let value = self.reference(reference)?;
+                return self.write(&value);
+            }
+        };
+        match &*reference.accessors {
+            [Accessor::Method(method)] if self.write_builtin(&receiver, method)? => Ok(()),
+            accessors => {
+                let value = self.follow(receiver, accessors)?;
+                self.write(&value)
+            }
+        }
+    }
+
+    /// False: the method makes no text, and nothing was done.
+    fn write_builtin(&mut self, receiver: &Value<'t>, method: &'t Method) -> Outcome<'t, bool> {
+        match (receiver, &method.builtin) {
+            (Value::Input, Some(Builtin::Json(path))) => {
+                self.location = method.location;
+                self.budget.steps(1)?;
+                self.input.json(path, &mut self.budget, &mut self.output)?;
+            }
+            (Value::Util, Some(Builtin::Text(function))) => {
+                let [argument] = &*method.arguments else { return Ok(false) };
+                let argument = self.value(argument)?;
+                self.location = method.location;
+                function.write(&argument, &mut self.output, &mut self.budget)?;
+            }
+            _ => return Ok(false),
+        }
+        if self.output.len() > MAX_OUTPUT_BYTES {
+            return Err(LimitExceeded::OutputBytes.into());
+        }
+        Ok(true)
     }
 
     /// What accessors lead to. Null ends the way.
     pub(super) fn follow(
         &mut self,
         mut value: Value<'t>,
-        accessors: &'t [Accessor],
+        mut accessors: &'t [Accessor],
     ) -> Outcome<'t, Value<'t>> {
-        for accessor in accessors {
+        while let Some((accessor, rest)) = accessors.split_first() {
             if value.is_null() {
                 break;
             }
+            accessors = rest;
             self.budget.steps(1)?;
             value = match accessor {
-                Accessor::Property(name, _) => self.property(&value, name),
-                Accessor::Method(name, arguments, location) => {
-                    let mut values = SmallVec::<[Value<'t>; 2]>::new();
-                    for argument in arguments {
-                        values.push(self.value(argument)?);
-                    }
-                    self.location = *location;
-                    self.call(&value, name, &values)?
+                Accessor::Property(name, _) => {
+                    let (found, rest) = properties(&mut self.input, &value, name, accessors);
+                    accessors = rest;
+                    found
                 }
+                Accessor::Method(method) => match (&value, &method.builtin) {
+                    (Value::Input, Some(Builtin::Parameters)) => {
+                        self.location = method.location;
+                        self.parameters(&mut accessors)?
+                    }
+                    _ => self.method(&value, method)?,
+                },
                 Accessor::Index(index, location) => {
                     let index = self.value(index)?;
                     self.location = *location;
@@ -102,13 +179,73 @@ impl<'t> Renderer<'t> {
         Ok(value)
     }
 
-    fn property(&mut self, receiver: &Value<'t>, name: &str) -> Value<'t> {
-        match receiver {
-            Value::Input => self.input.property(name),
-            Value::Scope(scope) => scope::property(scope, name),
-            Value::Util | Value::Block(_) => Value::Null,
-            other => methods::property(other, name).unwrap_or(Value::Null),
+    fn method(&mut self, receiver: &Value<'t>, method: &'t Method) -> Outcome<'t, Value<'t>> {
+        match (receiver, &method.builtin) {
+            (Value::Input, Some(Builtin::Path(path))) => {
+                self.location = method.location;
+                return Ok(self.input.path(path, &mut self.budget)?);
+            }
+            (Value::Input, Some(Builtin::Json(_))) | (Value::Util, Some(Builtin::Text(_))) => {
+                let text = self.captured(|renderer| {
+                    renderer.write_builtin(receiver, method)?;
+                    Ok(())
+                })?;
+                return Ok(text.into());
+            }
+            (Value::Input, Some(Builtin::Parameter)) => {
+                let [name] = &*method.arguments else { return Ok(Value::Null) };
+                let name = self.value(name)?;
+                self.location = method.location;
+                if let Value::String(name) = &name {
+                    let parameters = self.input.parameters();
+                    return Ok(parameters.find(name.as_str(), &mut self.budget)?);
+                }
+                return self.call(receiver, &method.name, &[name]);
+            }
+            (Value::Map(map), Some(Builtin::Get)) => {
+                let [key] = &*method.arguments else { return Ok(Value::Null) };
+                let key = self.value(key)?;
+                self.location = method.location;
+                if let Value::String(key) = &key {
+                    return Ok(map.get(key.as_str()).unwrap_or(Value::Null));
+                }
+                return self.call(receiver, &method.name, &[key]);
+            }
+            _ => {}
         }
+        let mut arguments = SmallVec::<[Value<'t>; 2]>::new();
+        for argument in &method.arguments {
+            arguments.push(self.value(argument)?);
+        }
+        self.location = method.location;
+        self.call(receiver, &method.name, &arguments)
+    }
+
+    /// `$input.params()` and what follows: a single parameter is asked for without the maps that
+    /// hold it being made. Takes the accessors off that it followed.
+    fn parameters(&mut self, accessors: &mut &'t [Accessor]) -> Outcome<'t, Value<'t>> {
+        let parameters = self.input.parameters();
+        let location = match accessors.first() {
+            Some(Accessor::Property(key, _)) if !parameters.is_whole() => parameters::location(key),
+            _ => None,
+        };
+        let Some(location) = location else {
+            return Ok(Value::Map(parameters.whole(&mut self.budget)?));
+        };
+        *accessors = &accessors[1..];
+        let name = match accessors.first() {
+            Some(Accessor::Property(name, _)) => Some(name),
+            Some(Accessor::Method(method)) => match (&*method.name, &*method.arguments) {
+                ("get", [Expression::String(name)]) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(name) = name else {
+            return Ok(Value::Map(parameters.map(location, &mut self.budget)?));
+        };
+        *accessors = &accessors[1..];
+        Ok(parameters.entry(location, name, &mut self.budget)?)
     }
 
     /// `receiver.name(arguments)`; null if there is no such method.
@@ -139,9 +276,7 @@ impl<'t> Renderer<'t> {
         let index = counted_from_the_end(receiver, index)?;
         if let (Value::List(list), Value::Number(Number::Integer(index))) = (receiver, &index)
             && !list.kind.is_view()
-            && let Some(item) = usize::try_from(*index)
-                .ok()
-                .and_then(|index| list.items.borrow().get(index).cloned())
+            && let Some(item) = usize::try_from(*index).ok().and_then(|index| list.get(index))
         {
             return Ok(item);
         }
@@ -172,7 +307,8 @@ impl<'t> Renderer<'t> {
             return Ok(());
         }
         match last {
-            Accessor::Property(name, location) | Accessor::Method(name, _, location) => {
+            Accessor::Property(name, location)
+            | Accessor::Method(Method { name, location, .. }) => {
                 self.location = *location;
                 self.set_property(&receiver, Value::from(&**name), value)
             }
@@ -234,7 +370,7 @@ impl<'t> Renderer<'t> {
         let is_container =
             matches!(value, Value::List(_) | Value::Map(_) | Value::Entry(_) | Value::Scope(_));
         if is_container && reaches(value, container, &mut self.budget)? {
-            return Err(Interrupt::Thrown("a list or map can't be put into itself".into()));
+            return Err(Interrupt::thrown("a list or map can't be put into itself"));
         }
         Ok(())
     }
@@ -255,6 +391,33 @@ impl<'t> Renderer<'t> {
     }
 }
 
+/// What a property leads to, and the accessors after it. Where the payload's text tells, the
+/// properties that follow are taken with it.
+fn properties<'t>(
+    input: &mut Input<'t>,
+    receiver: &Value<'t>,
+    name: &str,
+    rest: &'t [Accessor],
+) -> (Value<'t>, &'t [Accessor]) {
+    if let (Value::Map(map), [Accessor::Property(..), ..]) = (receiver, rest) {
+        let further = || rest.iter().map_while(Accessor::property_name);
+        if let Some(value) = map.entries.read(std::iter::once(name).chain(further())) {
+            return (value, rest.get(further().count()..).unwrap_or_default());
+        }
+    }
+    (property(input, receiver, name), rest)
+}
+
+fn property<'t>(input: &mut Input<'t>, receiver: &Value<'t>, name: &str) -> Value<'t> {
+    match receiver {
+        Value::Map(map) => map.get(name).unwrap_or(Value::Null),
+        Value::Input => input.property(name),
+        Value::Scope(scope) => scope::property(scope, name),
+        Value::Util | Value::Block(_) => Value::Null,
+        other => methods::property(other, name).unwrap_or(Value::Null),
+    }
+}
+
 /// The backslashes that a prefix starts with.
 fn backslashes(prefix: &str) -> &str {
     let rest = prefix.trim_start_matches('\\');
@@ -265,12 +428,12 @@ fn backslashes(prefix: &str) -> &str {
 fn counted_from_the_end<'t>(receiver: &Value<'t>, index: Value<'t>) -> Outcome<'t, Value<'t>> {
     let Value::Number(Number::Integer(negative @ ..0)) = index else { return Ok(index) };
     let size = match receiver {
-        Value::List(list) => list.items.borrow().len(),
-        Value::Map(map) => map.entries.borrow().len(),
-        Value::Scope(scope) => scope::entries(scope).entries.borrow().len(),
+        Value::List(list) => list.len(),
+        Value::Map(map) => map.len(),
+        Value::Scope(scope) => scope::entries(scope).len(),
         _ => {
             let message = format!("a value without size() has no index {negative}");
-            return Err(Interrupt::Thrown(message.into()));
+            return Err(Interrupt::thrown(message));
         }
     };
     let size = i32::try_from(size).unwrap_or(i32::MAX);

@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use crate::limits::Budget;
 use crate::methods::{self, MethodError};
-use crate::value::{Key, Map, MapKind, Scope, Value};
+use crate::value::{Entries, Key, Map, MapKind, Scope, Value};
 
 /// The template's own entries, as a map that can be written to.
 pub(super) fn entries<'t>(scope: &Scope<'t>) -> Map<'t> {
-    let new = || Map::new(MapKind::Java, IndexMap::new());
+    let new = || Map::new(MapKind::Java, Entries::default());
     scope.state.borrow_mut().entries.get_or_insert_with(new).clone()
 }
 
@@ -84,7 +82,7 @@ fn info<'t>(scope: &Rc<Scope<'t>>) -> Value<'t> {
         ("column", number(location.column)),
     ];
     let entries = entries.map(|(key, value)| (Key::String(key.into()), value));
-    Value::map(MapKind::Java, IndexMap::from(entries))
+    Value::map(MapKind::Java, Entries::from_iter(entries))
 }
 
 /// `stop()` isn't public in Velocity: `$foreach.stop()` is null and stops nothing.

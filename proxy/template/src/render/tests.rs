@@ -64,9 +64,13 @@ impl TemplateValues for Request {
         Some(found.2.into())
     }
 
-    fn each_parameter(&self, location: ParameterLocation, f: &mut dyn FnMut(&str, &str)) {
+    fn each_parameter<'v>(
+        &'v self,
+        location: ParameterLocation,
+        f: &mut dyn FnMut(Cow<'v, str>, Cow<'v, str>),
+    ) {
         for (_, name, value) in self.parameters.iter().filter(|(at, ..)| *at == location) {
-            f(name, value);
+            f((*name).into(), (*value).into());
         }
     }
 
@@ -74,18 +78,22 @@ impl TemplateValues for Request {
         let value = path.iter().try_fold(&self.context, |value, key| value.get(key))?;
         Some(match value {
             Value::String(text) => ContextValue::Text(text.into()),
-            Value::Object(entries) => {
-                ContextValue::Object(entries.keys().map(|key| key.into()).collect())
-            }
+            Value::Object(_) => ContextValue::Object,
             other => ContextValue::Json(other),
         })
+    }
+
+    fn context_keys(&self, path: &[&str]) -> Vec<Cow<'_, str>> {
+        let value = path.iter().try_fold(&self.context, |value, key| value.get(key));
+        let entries = value.and_then(Value::as_object).into_iter().flatten();
+        entries.map(|(key, _)| key.into()).collect()
     }
 
     fn stage_variable(&self, name: &str) -> Option<&str> {
         self.stage_variables.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 
-    fn each_stage_variable(&self, f: &mut dyn FnMut(&str, &str)) {
+    fn each_stage_variable<'v>(&'v self, f: &mut dyn FnMut(&'v str, &'v str)) {
         self.stage_variables.iter().for_each(|(name, value)| f(name, value));
     }
 

@@ -165,6 +165,26 @@ impl<'t> Variables<'t> {
         matches!(self.global.get(symbol.0 as usize), Some(None)) && !self.masked.contains(&symbol)
     }
 
+    /// The value of a name that nothing stands before: no macro runs, no loop's element is null.
+    #[inline]
+    pub(super) fn value(&self, symbol: Symbol) -> Option<&Value<'t>> {
+        if !self.masked.is_empty() || self.current != FrameIndex(0) {
+            return None;
+        }
+        self.global.get(symbol.0 as usize)?.as_ref()
+    }
+
+    /// The text of a string, or of a name that stands for one.
+    pub(super) fn text<'v>(&'v self, expression: &'v Expression) -> Option<&'v str> {
+        match expression {
+            Expression::String(text) => Some(text),
+            Expression::Reference(name) if name.accessors.is_empty() => {
+                self.value(name.root)?.as_str()
+            }
+            _ => None,
+        }
+    }
+
     fn set(&mut self, symbol: Symbol, value: Value<'t>) {
         let mut index = self.current;
         while let Some(frame) = self.frame_mut(index) {

@@ -7,6 +7,9 @@
 
 use std::collections::HashMap;
 
+use crate::JsonPath;
+use crate::util::TextFunction;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Symbol(pub(crate) u32);
 
@@ -46,6 +49,10 @@ pub(crate) struct Program {
     /// By name without `#`. Velocity registers macros before it renders, so that a call may stand
     /// before the definition.
     pub(crate) macros: HashMap<Box<str>, Macro>,
+    /// `$velocityCount` or `$velocityHasNext` may be asked for.
+    pub(crate) counts: bool,
+    /// The whole payload may be written.
+    pub(crate) writes_payload: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -126,8 +133,45 @@ pub(crate) struct Reference {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Accessor {
     Property(Box<str>, Location),
-    Method(Box<str>, Box<[Expression]>, Location),
+    Method(Method),
     Index(Expression, Location),
+}
+
+impl Accessor {
+    /// The name of a property; `None` for a method or index.
+    pub(crate) fn property_name(&self) -> Option<&str> {
+        match self {
+            Self::Property(name, _) => Some(name),
+            Self::Method(_) | Self::Index(..) => None,
+        }
+    }
+}
+
+/// `.name(arguments)`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Method {
+    pub(crate) name: Box<str>,
+    pub(crate) arguments: Box<[Expression]>,
+    pub(crate) location: Location,
+    /// What it means if the receiver is of the right kind.
+    pub(crate) builtin: Option<Builtin>,
+}
+
+/// Methods whose meaning for one kind of receiver is known before a template runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Builtin {
+    /// `$input.json('…')`, `$input.json()`
+    Json(JsonPath),
+    /// `$input.path('…')`, `$input.path()`
+    Path(JsonPath),
+    /// `$input.params()`
+    Parameters,
+    /// `$input.params('…')`
+    Parameter,
+    /// A map's `get('…')`
+    Get,
+    /// A function of `$util` with its one argument.
+    Text(TextFunction),
 }
 
 #[derive(Clone, Debug, PartialEq)]

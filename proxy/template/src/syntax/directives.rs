@@ -245,7 +245,11 @@ impl<'s> Parser<'s, '_> {
                 argument @ (Expression::String(_)
                 | Expression::Interpolated(_)
                 | Expression::Reference(_)),
-            ) if count == 1 => Ok(Node::Evaluate(Box::new((location, argument)))),
+            ) if count == 1 => {
+                // What its text asks for isn't known yet.
+                self.shared.counts = true;
+                Ok(Node::Evaluate(Box::new((location, argument))))
+            }
             _ => {
                 Err(self.error_at(index, "`#evaluate` needs one argument, a string or a reference"))
             }

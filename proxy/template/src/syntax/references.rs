@@ -1,9 +1,11 @@
 //! `$a.b(1)[2]`, with its escapes.
 
 use super::SyntaxError;
-use super::ast::{Accessor, Expression, Reference};
+use super::ast::{Accessor, Builtin, Expression, Method, Reference};
 use super::parser::Parser;
 use super::token::Kind;
+use crate::JsonPath;
+use crate::util::TextFunction;
 
 /// A name no template can write.
 const NO_NAME: &str = "\0";
@@ -134,14 +136,33 @@ impl<'s> Parser<'s, '_> {
             third == Kind::MethodClose || starts_parameter(third)
         };
         let index = self.take();
-        let name = self.image(index).into();
+        let name: Box<str> = self.image(index).into();
         let location = self.location(index);
         if !is_method {
             return Ok((Accessor::Property(name, location), 0));
         }
         self.take();
         let (arguments, height) = self.method_arguments()?;
-        Ok((Accessor::Method(name, arguments, location), height))
+        let builtin = self.builtin(&name, &arguments);
+        Ok((Accessor::Method(Method { name, arguments, location, builtin }), height))
+    }
+
+    fn builtin(&mut self, name: &str, arguments: &[Expression]) -> Option<Builtin> {
+        match (name, arguments) {
+            ("json", arguments) => {
+                let path = literal_path(arguments)?;
+                self.shared.writes_payload |= path == "$";
+                JsonPath::parse(path).ok().map(Builtin::Json)
+            }
+            ("path", arguments) => {
+                JsonPath::parse(literal_path(arguments)?).ok().map(Builtin::Path)
+            }
+            ("params", []) => Some(Builtin::Parameters),
+            ("params", [_]) => Some(Builtin::Parameter),
+            ("get", [_]) => Some(Builtin::Get),
+            (_, [_]) => TextFunction::named(name).map(Builtin::Text),
+            _ => None,
+        }
     }
 
     fn method_arguments(&mut self) -> Result<(Box<[Expression]>, usize), SyntaxError> {
@@ -160,6 +181,16 @@ impl<'s> Parser<'s, '_> {
         }
         self.expect(Kind::MethodClose, "`,` or `)`")?;
         Ok((arguments.into_boxed_slice(), height))
+    }
+}
+
+/// The path of `$input.json('…')`, known before the template runs. One that can't be compiled is
+/// left to the call, which fails.
+fn literal_path(arguments: &[Expression]) -> Option<&str> {
+    match arguments {
+        [] => Some("$"),
+        [Expression::String(path)] => Some(path),
+        _ => None,
     }
 }
 

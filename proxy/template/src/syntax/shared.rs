@@ -9,12 +9,19 @@ pub(super) struct Shared {
     symbols: Vec<Box<str>>,
     by_name: HashMap<Box<str>, Symbol>,
     pub(super) macros: HashMap<Box<str>, Macro>,
+    pub(super) counts: bool,
+    pub(super) writes_payload: bool,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        let mut shared =
-            Self { symbols: Vec::new(), by_name: HashMap::new(), macros: HashMap::new() };
+        let mut shared = Self {
+            symbols: Vec::new(),
+            by_name: HashMap::new(),
+            macros: HashMap::new(),
+            counts: false,
+            writes_payload: false,
+        };
         for name in Symbol::KNOWN {
             shared.symbol(name);
         }
@@ -25,6 +32,7 @@ impl Default for Shared {
 impl Shared {
     pub(super) fn symbol(&mut self, name: &str) -> Symbol {
         if let Some(&symbol) = self.by_name.get(name) {
+            self.counts |= [Symbol::VELOCITY_COUNT, Symbol::VELOCITY_HAS_NEXT].contains(&symbol);
             return symbol;
         }
         // A name takes a byte at least, and a template has fewer than u32::MAX of them.
@@ -40,6 +48,12 @@ impl Shared {
     }
 
     pub(super) fn into_program(self, body: Block) -> Program {
-        Program { body, symbols: self.symbols, macros: self.macros }
+        Program {
+            body,
+            symbols: self.symbols,
+            macros: self.macros,
+            counts: self.counts,
+            writes_payload: self.writes_payload,
+        }
     }
 }

@@ -1,5 +1,3 @@
-use indexmap::IndexMap;
-
 use super::call;
 use crate::limits::Budget;
 use crate::methods::{MethodError, write_text};
@@ -44,7 +42,7 @@ fn escape_java_script_is_that_of_commons_lang_2() {
 fn functions_take_any_value_by_its_text() {
     let list = || Value::list(ListKind::Json, vec![string("a/b"), Value::Null]);
     let map = || {
-        let mut entries = IndexMap::new();
+        let mut entries = crate::value::Entries::default();
         entries.insert(Key::String(Text::Borrowed("k")), list());
         Value::map(MapKind::Java, entries)
     };

@@ -16,6 +16,17 @@ impl Number {
         matches!(self, Self::Integer(_) | Self::Long(_) | Self::BigInteger(_))
     }
 
+    /// Steps of converting it between binary and decimal digits, which grows with their square.
+    pub(crate) fn steps_of_conversion(&self) -> u64 {
+        let bits = match self {
+            Self::Integer(_) | Self::Long(_) | Self::Double(_) => return 0,
+            Self::BigInteger(value) => value.bits(),
+            Self::BigDecimal(value) => value.as_bigint_and_scale().0.bits(),
+        };
+        let words = bits / 64;
+        words.saturating_mul(words) / 32
+    }
+
     /// Java's `intValue()`.
     pub(crate) fn to_i32(&self) -> i32 {
         match self {
@@ -44,6 +55,11 @@ impl Number {
         match self {
             Self::Integer(value) => f64::from(*value),
             Self::Long(value) => *value as f64,
+            // Beyond the largest double.
+            Self::BigInteger(value) if value.bits() > 1024 => match value.sign() {
+                Sign::Minus => f64::NEG_INFINITY,
+                _ => f64::INFINITY,
+            },
             Self::BigInteger(value) => value.to_string().parse().unwrap_or(f64::NAN),
             Self::Double(value) => *value,
             Self::BigDecimal(value) => {

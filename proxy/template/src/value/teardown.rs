@@ -45,22 +45,27 @@ fn free(mut pending: Vec<Value<'_>>) {
     }
 }
 
-/// Moves nested values out of a list that nothing else holds.
+/// Moves what holds further lists and maps out of a list that nothing else holds.
 fn take_list<'t>(list: &List<'t>, pending: &mut Vec<Value<'t>>) {
-    if Rc::strong_count(&list.items) == 1
-        && let Ok(mut items) = list.items.try_borrow_mut()
-        && items.iter().any(holds_values)
-    {
-        pending.extend(items.drain(..).filter(holds_values));
+    if Rc::strong_count(&list.items) == 1 {
+        list.items.take_made(is_nested, pending);
     }
 }
 
 fn take_map<'t>(map: &Map<'t>, pending: &mut Vec<Value<'t>>) {
-    if Rc::strong_count(&map.entries) == 1
-        && let Ok(mut entries) = map.entries.try_borrow_mut()
-        && entries.values().any(holds_values)
-    {
-        pending.extend(entries.drain(..).map(|(_, value)| value).filter(holds_values));
+    if Rc::strong_count(&map.entries) == 1 {
+        map.entries.take_made(is_nested, pending);
+    }
+}
+
+/// Whether dropping a value may drop values within values. Most lists and maps hold none. One
+/// that is shared isn't looked into, because all that share it would do so.
+fn is_nested(value: &Value<'_>) -> bool {
+    match value {
+        Value::List(list) => Rc::strong_count(&list.items) > 1 || list.items.any_made(holds_values),
+        Value::Map(map) => Rc::strong_count(&map.entries) > 1 || map.entries.any_made(holds_values),
+        Value::Entry(_) | Value::Scope(_) => true,
+        _ => false,
     }
 }
 

@@ -1,29 +1,39 @@
 //! Java's regular expressions: `matches`, `replaceAll`, `replaceFirst`, `split`.
 //!
-//! [`translate`] rewrites a pattern for the `fancy-regex` crate, [`replacement`] reads the text
-//! that replaces. Compiled patterns are kept for the thread's next call: templates use the same
-//! few for each request.
+//! [`translate`] rewrites a pattern for Rust's engines and tells its [`size`]. [`linear`] searches
+//! where nothing makes the engine go back, [`backtracking`] elsewhere, both charging their
+//! [`work`]. [`replacement`] reads the text that replaces. Compiled patterns are kept for the
+//! thread's next call: templates use the same few for each request. [`whole`] has the selection
+//! patterns of integration responses, which are compiled with a deployment.
 
 mod translate;
 mod class;
 mod escape;
 mod property;
 mod replacement;
+mod size;
+mod work;
+mod linear;
+mod backtracking;
+mod whole;
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use fancy_regex::{Regex, RegexBuilder, RuntimeError};
 use smallvec::SmallVec;
 
+use self::backtracking::Backtracking;
+use self::linear::Linear;
 use self::replacement::Replacement;
 use self::translate::Translation;
+use self::work::Work;
 use super::utf16::slice;
 use super::{MethodError, Outcome, made, null_pointer, scan};
-use crate::limits::{Budget, LimitExceeded, MAX_REGEX_BACKTRACKING};
+use crate::limits::Budget;
 use crate::value::{ListKind, Text, Value};
+
+pub use self::whole::{JavaPattern, JavaPatternError};
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 10_000;
@@ -31,15 +41,8 @@ const MAX_PATTERN_BYTES: usize = 10_000;
 /// Compiled patterns kept by each thread.
 const KEPT_PATTERNS: usize = 32;
 
-/// Memory of one compiled pattern, in bytes.
-const MAX_COMPILED_BYTES: usize = 1 << 20;
-
-/// Longest text for a pattern with look-around or back-references, whose single steps may read
-/// all of it.
-const MAX_BACKTRACKED_BYTES: usize = 1 << 20;
-
-/// All matches of one call together: each may read on to the text's end.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// Largest pattern, as [`size::Size::parts`].
+const MAX_PARTS: u64 = 20_000;
 
 /// Ends of lines, for Java.
 const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
@@ -50,13 +53,13 @@ struct Pattern {
     /// Capturing groups besides the whole match.
     groups: usize,
     names: Vec<(String, usize)>,
-    backtracks: bool,
 }
 
 enum Matcher {
     /// A pattern that is only text.
     Literal(String),
-    Regex(Box<Regex>),
+    Linear(Box<Linear>),
+    Backtracking(Box<Backtracking>),
 }
 
 /// What a pattern was compiled for.
@@ -84,7 +87,7 @@ pub(super) fn matches(text: &str, pattern: &str, budget: &mut Budget) -> Result<
     let mut search = Search::new(&pattern, text, budget)?;
     Ok(match &pattern.matcher {
         Matcher::Literal(literal) => literal == text,
-        Matcher::Regex(_) => search.next(false, budget)?.is_some(),
+        _ => search.next(false, budget)?.is_some(),
     })
 }
 
@@ -175,7 +178,7 @@ impl Pattern {
             return Ok(known);
         }
         budget.steps(100 + pattern.len() as u64)?;
-        let compiled = Rc::new(Self::compile(pattern, purpose)?);
+        let compiled = Rc::new(Self::compile(pattern, purpose, budget)?);
         KEPT.with_borrow_mut(|kept| {
             kept.truncate(KEPT_PATTERNS - 1);
             kept.insert(0, (pattern.into(), purpose, Rc::clone(&compiled)));
@@ -183,7 +186,7 @@ impl Pattern {
         Ok(compiled)
     }
 
-    fn compile(pattern: &str, purpose: Purpose) -> Result<Self, MethodError> {
+    fn compile(pattern: &str, purpose: Purpose, budget: &mut Budget) -> Result<Self, MethodError> {
         if pattern.len() > MAX_PATTERN_BYTES {
             return syntax(pattern, "Pattern too large");
         }
@@ -191,24 +194,34 @@ impl Pattern {
             Ok(translation) => translation,
             Err(message) => return syntax(pattern, &message),
         };
-        let Translation { regex, literal, groups, names, backtracks } = translation;
+        let Translation { regex, literal, groups, names, backtracks, size, reach } = translation;
         let matcher = match literal {
             Some(literal) => Matcher::Literal(literal),
             None => {
                 let regex = if purpose.whole { format!(r"\A(?:{regex})\z") } else { regex };
-                let compiled = RegexBuilder::new(&regex)
-                    .backtrack_limit(MAX_REGEX_BACKTRACKING)
-                    .delegate_size_limit(MAX_COMPILED_BYTES)
-                    .delegate_dfa_size_limit(MAX_COMPILED_BYTES)
-                    .build();
+                if size.parts > MAX_PARTS {
+                    return syntax(pattern, "Pattern too large");
+                }
+                budget.steps(steps_of_compiling(size.parts))?;
+                let compiled = if backtracks {
+                    Backtracking::compile(regex, reach, size)
+                        .map(|compiled| Matcher::Backtracking(Box::new(compiled)))
+                } else {
+                    Linear::compile(&regex, size.places())
+                        .map(|compiled| Matcher::Linear(Box::new(compiled)))
+                };
                 match compiled {
-                    Ok(compiled) => Matcher::Regex(Box::new(compiled)),
-                    Err(error) => return syntax(pattern, &error.to_string()),
+                    Ok(compiled) => compiled,
+                    Err(message) => return syntax(pattern, &message),
                 }
             }
         };
-        Ok(Self { matcher, groups, names, backtracks })
+        Ok(Self { matcher, groups, names })
     }
+}
+
+fn steps_of_compiling(parts: u64) -> u64 {
+    200 + parts.saturating_mul(10)
 }
 
 fn syntax<T>(pattern: &str, message: &str) -> Result<T, MethodError> {
@@ -224,17 +237,20 @@ struct Search<'s> {
     text: &'s str,
     /// Where the next search starts; `None` behind the end.
     from: Option<usize>,
-    found: u32,
-    started: Option<Instant>,
+    work: Work,
+    /// Of a backtracking pattern's going back once.
+    work_of_return: usize,
 }
 
 impl<'s> Search<'s> {
     fn new(pattern: &'s Pattern, text: &'s str, budget: &mut Budget) -> Result<Self, MethodError> {
         scan(text.len(), budget)?;
-        if pattern.backtracks && text.len() > MAX_BACKTRACKED_BYTES {
-            return Err(LimitExceeded::RegexBacktracking.into());
-        }
-        Ok(Self { pattern, text, from: Some(0), found: 0, started: None })
+        let mut work = Work::default();
+        let work_of_return = match &pattern.matcher {
+            Matcher::Backtracking(engine) => engine.work_of_return(text, &mut work, budget)?,
+            _ => 0,
+        };
+        Ok(Self { pattern, text, from: Some(0), work, work_of_return })
     }
 
     fn next(
@@ -243,16 +259,22 @@ impl<'s> Search<'s> {
         budget: &mut Budget,
     ) -> Result<Option<Groups>, MethodError> {
         let Some(from) = self.from else { return Ok(None) };
-        self.found += 1;
-        if self.found.is_multiple_of(16) {
-            budget.steps(1)?;
-        }
         let groups = match &self.pattern.matcher {
-            Matcher::Literal(literal) => find_literal(literal, self.text, from),
-            Matcher::Regex(regex) => {
-                self.check_time()?;
-                find_regex(regex, self.text, from, wants_groups)?
+            Matcher::Literal(literal) => {
+                self.work.spend(literal.len(), budget)?;
+                find_literal(literal, self.text, from)
             }
+            Matcher::Linear(engine) => {
+                engine.find(self.text, from, wants_groups, &mut self.work, budget)?
+            }
+            Matcher::Backtracking(engine) => engine.find(
+                self.text,
+                from,
+                wants_groups,
+                self.work_of_return,
+                &mut self.work,
+                budget,
+            )?,
         };
         self.from = match groups.as_ref().and_then(|groups| groups.first()?.clone()) {
             None => None,
@@ -265,17 +287,6 @@ impl<'s> Search<'s> {
         };
         Ok(groups)
     }
-
-    fn check_time(&mut self) -> Result<(), LimitExceeded> {
-        // A few matches can't take long.
-        if self.found >= 64 && self.found.is_multiple_of(16) {
-            let started = *self.started.get_or_insert_with(Instant::now);
-            if started.elapsed() > MAX_TIME {
-                return Err(LimitExceeded::RegexBacktracking);
-            }
-        }
-        Ok(())
-    }
 }
 
 fn find_literal(literal: &str, text: &str, from: usize) -> Option<Groups> {
@@ -284,31 +295,4 @@ fn find_literal(literal: &str, text: &str, from: usize) -> Option<Groups> {
     let mut groups = Groups::new();
     groups.push(Some(start..start + literal.len()));
     Some(groups)
-}
-
-fn find_regex(
-    regex: &Regex,
-    text: &str,
-    from: usize,
-    wants_groups: bool,
-) -> Result<Option<Groups>, MethodError> {
-    if !wants_groups {
-        let found = regex.find_from_pos(text, from).map_err(failure)?;
-        return Ok(found.map(|found| {
-            let mut groups = Groups::new();
-            groups.push(Some(found.range()));
-            groups
-        }));
-    }
-    let captures = regex.captures_from_pos(text, from).map_err(failure)?;
-    Ok(captures.map(|captures| captures.iter().map(|group| Some(group?.range())).collect()))
-}
-
-fn failure(error: fancy_regex::Error) -> MethodError {
-    match error {
-        fancy_regex::Error::RuntimeError(
-            RuntimeError::BacktrackLimitExceeded | RuntimeError::StackOverflow,
-        ) => LimitExceeded::RegexBacktracking.into(),
-        other => MethodError::Thrown(format!("java.util.regex.PatternSyntaxException: {other}")),
-    }
 }

@@ -3,7 +3,10 @@
 //! Flags are resolved here and not passed on: Java's `\d`, `\w`, `\s` and `(?i)` are ASCII, its
 //! `.` and `$` know five ends of lines.
 
+use std::ops::Range;
+
 use super::escape::Escape;
+use super::size::{Reach, Size};
 
 pub(super) struct Translation {
     pub(super) regex: String,
@@ -14,6 +17,8 @@ pub(super) struct Translation {
     pub(super) names: Vec<(String, usize)>,
     /// Has look-around, back-references or atomic groups.
     pub(super) backtracks: bool,
+    pub(super) size: Size,
+    pub(super) reach: Reach,
 }
 
 pub(super) struct Translator {
@@ -22,14 +27,47 @@ pub(super) struct Translator {
     out: String,
     literal: Option<String>,
     flags: Flags,
-    /// The flags outside of each open group, and what closes it.
-    open: Vec<(Flags, &'static str)>,
+    open: Vec<Open>,
     groups: usize,
     names: Vec<(String, usize)>,
-    backtracks: bool,
+    /// Constructs so far that the engine has to go back for.
+    backtracking: usize,
+    references: usize,
     final_line_end: bool,
     /// A quantifier may follow.
     repeatable: bool,
+    /// Of the innermost open group so far.
+    size: Size,
+    /// What a quantifier would repeat.
+    item: Item,
+    /// Where sets of characters are in `out`.
+    atoms: Vec<Range<usize>>,
+    /// What loops run over; `None`: anything.
+    loops: Option<Vec<String>>,
+    /// Something within look-around, an atomic group or a possessive loop is slow to match.
+    slow: bool,
+}
+
+struct Open {
+    flags: Flags,
+    close: &'static str,
+    /// Look-around and atomic groups: nothing goes back into them.
+    cuts: bool,
+    /// Sizes, places and counts before the group.
+    size: Size,
+    start: usize,
+    backtracking: usize,
+    groups: usize,
+    references: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Item {
+    start: usize,
+    size: Size,
+    /// Holds what the engine has to go back for, or a capturing group.
+    is_slow: bool,
+    has_reference: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -56,9 +94,15 @@ pub(super) fn translate(pattern: &str, final_line_end: bool) -> Result<Translati
         open: Vec::new(),
         groups: 0,
         names: Vec::new(),
-        backtracks: false,
+        backtracking: 0,
+        references: 0,
         final_line_end,
         repeatable: false,
+        size: Size::default(),
+        item: Item::default(),
+        atoms: Vec::new(),
+        loops: Some(Vec::new()),
+        slow: false,
     };
     while let Some(c) = translator.next() {
         translator.item(c)?;
@@ -66,8 +110,7 @@ pub(super) fn translate(pattern: &str, final_line_end: bool) -> Result<Translati
     if !translator.open.is_empty() {
         return Err("Unclosed group".to_owned());
     }
-    let Translator { out, literal, groups, names, backtracks, .. } = translator;
-    Ok(Translation { regex: out, literal, groups, names, backtracks })
+    Ok(translator.finish())
 }
 
 impl Translator {
@@ -93,6 +136,21 @@ impl Translator {
         self.flags.ignore_case && !self.flags.unicode_case
     }
 
+    fn finish(self) -> Translation {
+        let Self { out, literal, groups, names, size, loops, .. } = self;
+        let backtracks = self.backtracking > 0;
+        let usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        // A back-reference may take all that its group took.
+        let repeated = self.references.saturating_add(1);
+        let reach = Reach {
+            length: usize(size.length).saturating_mul(repeated),
+            loop_count: usize(size.loops).saturating_mul(repeated),
+            loops,
+            is_slow: self.slow || groups > 0,
+        };
+        Translation { regex: out, literal, groups, names, backtracks, size, reach }
+    }
+
     fn item(&mut self, c: char) -> Result<(), String> {
         match c {
             '\\' => return self.escape(),
@@ -101,21 +159,14 @@ impl Translator {
                 self.push_set(&class);
             }
             '(' => return self.open_group(),
-            ')' => {
-                let (outside, close) = self.open.pop().ok_or("Unmatched closing ')'")?;
-                self.flags = outside;
-                // An assertion by itself can't be repeated: it gets an alternative that never
-                // matches.
-                let repeated = matches!(self.peek(), Some('*' | '+' | '?' | '{'));
-                self.push(if repeated && close == "))" { ")|[a&&b])" } else { close });
-            }
+            ')' => return self.close_group(),
             '|' => {
                 self.push("|");
                 self.repeatable = false;
             }
             '^' => self.line_start(),
             '$' => self.line_end(),
-            '.' => self.push(match self.flags {
+            '.' => self.push_atom(match self.flags {
                 Flags { dot_all: true, .. } => "(?s:.)",
                 Flags { unix_lines: true, .. } => r"[^\n]",
                 _ => r"[^\n\r\x{85}\x{2028}\x{2029}]",
@@ -123,7 +174,8 @@ impl Translator {
             '*' | '+' | '?' if !self.repeatable => {
                 return Err(format!("Dangling meta character '{c}'"));
             }
-            '*' | '+' | '?' => self.quantifier(&c.to_string()),
+            '?' => self.quantifier("?", Some(1)),
+            '*' | '+' => self.quantifier(&c.to_string(), None),
             '{' => return self.counted(),
             c if self.flags.comments && c.is_ascii_whitespace() => {}
             '#' if self.flags.comments => while self.next().is_some_and(|c| c != '\n') {},
@@ -139,19 +191,63 @@ impl Translator {
     }
 
     fn push_backtracking(&mut self, regex: &str) {
-        self.backtracks = true;
+        self.backtracking += 1;
+        let start = self.out.len();
         self.push(regex);
+        self.add(start, Size { parts: 8, length: 4, loops: 0 }, true);
+    }
+
+    fn push_atom(&mut self, regex: &str) {
+        let start = self.out.len();
+        self.push(regex);
+        self.add_atom(start);
+    }
+
+    fn add_atom(&mut self, start: usize) {
+        let size = Size::of_atom(self.out.get(start..).unwrap_or(""));
+        self.atoms.push(start..self.out.len());
+        self.add(start, size, false);
+    }
+
+    fn add(&mut self, start: usize, size: Size, is_slow: bool) {
+        self.size = self.size.plus(size);
+        self.item = Item { start, size, is_slow, has_reference: false };
+    }
+
+    /// The last item may come `most` times, `None`: any number of times.
+    fn repeat(&mut self, most: Option<u64>) {
+        let Item { start, size, has_reference, .. } = self.item;
+        let more = match most {
+            Some(count) => size.times(count.saturating_sub(1)),
+            None => Size { loops: 1, ..Size::default() },
+        };
+        self.size = self.size.plus(more);
+        self.item.size = size.plus(more);
+        if most.is_some() {
+            return;
+        }
+        if has_reference {
+            self.loops = None;
+        } else if let Some(loops) = &mut self.loops {
+            for atom in self.atoms.iter().filter(|atom| atom.start >= start) {
+                let atom = self.out.get(atom.clone()).unwrap_or("");
+                if !loops.iter().any(|known| known == atom) {
+                    loops.push(atom.to_owned());
+                }
+            }
+        }
     }
 
     fn push_set(&mut self, set: &str) {
         if self.flags.ignore_case && self.flags.unicode_case {
-            self.push(&format!("(?i:{set})"));
+            self.push_atom(&format!("(?i:{set})"));
         } else {
-            self.push(set);
+            self.push_atom(set);
         }
     }
 
     fn push_character(&mut self, c: char) {
+        let start = self.out.len();
         self.repeatable = true;
         if self.flags.ignore_case && self.flags.unicode_case {
             self.push(&format!(r"(?i:\x{{{:x}}})", c as u32));
@@ -166,9 +262,11 @@ impl Translator {
                 literal.push(c);
             }
         }
+        self.add_atom(start);
     }
 
-    fn quantifier(&mut self, quantifier: &str) {
+    fn quantifier(&mut self, quantifier: &str, most: Option<u64>) {
+        self.repeat(most);
         self.push(quantifier);
         match self.peek() {
             Some('?') => {
@@ -177,7 +275,9 @@ impl Translator {
             }
             Some('+') => {
                 self.next();
-                self.push_backtracking("+");
+                self.backtracking += 1;
+                self.slow |= self.item.is_slow;
+                self.push("+");
             }
             _ => {}
         }
@@ -192,21 +292,27 @@ impl Translator {
         }
         let least = self.count()?.ok_or_else(illegal)?;
         let mut quantifier = format!("{{{least}");
+        let mut most = Some(u64::from(least));
         if self.peek() == Some(',') {
             self.next();
             quantifier.push(',');
-            if let Some(most) = self.count()? {
-                if most < least {
+            let count = self.count()?;
+            if let Some(count) = count {
+                if count < least {
                     return Err("Illegal repetition range".to_owned());
                 }
-                quantifier.push_str(&most.to_string());
+                quantifier.push_str(&count.to_string());
             }
+            if count.is_none() {
+                self.repeat(most);
+            }
+            most = count.map(u64::from);
         }
         if self.next() != Some('}') {
             return Err("Unclosed counted closure".to_owned());
         }
         quantifier.push('}');
-        self.quantifier(&quantifier);
+        self.quantifier(&quantifier, most);
         Ok(())
     }
 
@@ -272,7 +378,7 @@ impl Translator {
             }
             'b' | 'B' => self.push(&format!(r"(?:\{escaped})")),
             'G' => self.push_backtracking(r"\G"),
-            'R' => self.push(r"(?:\r\n|[\n\x0B\f\r\x{85}\x{2028}\x{2029}])"),
+            'R' => self.push_atom(r"(?:\r\n|[\n\x0B\f\r\x{85}\x{2028}\x{2029}])"),
             'k' => return self.named_reference(),
             '1'..='9' => self.numbered_reference(escaped),
             escaped => match self.character_escape(escaped)? {
@@ -300,6 +406,8 @@ impl Translator {
     fn reference(&mut self, reference: &str) {
         let flags = if self.flags.ignore_case { "i" } else { "" };
         self.push_backtracking(&format!("(?{flags}:{reference})"));
+        self.references += 1;
+        self.item.has_reference = true;
     }
 
     fn named_reference(&mut self) -> Result<(), String> {
@@ -337,8 +445,16 @@ impl Translator {
         if self.open.len() >= MAX_OPEN {
             return Err("Pattern too complex".to_owned());
         }
-        let outside = self.flags;
-        let mut close = ")";
+        let mut open = Open {
+            flags: self.flags,
+            close: ")",
+            cuts: false,
+            size: self.size,
+            start: self.out.len(),
+            backtracking: self.backtracking,
+            groups: self.groups,
+            references: self.references,
+        };
         if self.peek() != Some('?') {
             self.groups += 1;
             self.push("(");
@@ -348,15 +464,20 @@ impl Translator {
                 Some(':') => self.push("(?:"),
                 // Java repeats look-around; `fancy-regex` only groups.
                 Some(c @ ('=' | '!')) => {
-                    self.push_backtracking(&format!("(?:(?{c}"));
-                    close = "))";
+                    self.push(&format!("(?:(?{c}"));
+                    open.close = "))";
+                    open.cuts = true;
                 }
-                Some('>') => self.push_backtracking("(?>"),
+                Some('>') => {
+                    self.push("(?>");
+                    open.cuts = true;
+                }
                 Some('<') => match self.peek() {
                     Some(c @ ('=' | '!')) => {
                         self.next();
-                        self.push_backtracking(&format!("(?:(?<{c}"));
-                        close = "))";
+                        self.push(&format!("(?:(?<{c}"));
+                        open.close = "))";
+                        open.cuts = true;
                     }
                     _ => self.named_group()?,
                 },
@@ -369,8 +490,28 @@ impl Translator {
                 None => return Err("Unknown inline modifier".to_owned()),
             }
         }
-        self.open.push((outside, close));
+        self.size = Size::default();
+        self.open.push(open);
         self.repeatable = false;
+        Ok(())
+    }
+
+    fn close_group(&mut self) -> Result<(), String> {
+        let open = self.open.pop().ok_or("Unmatched closing ')'")?;
+        self.flags = open.flags;
+        // An assertion by itself can't be repeated: it gets an alternative that never matches.
+        let repeated = matches!(self.peek(), Some('*' | '+' | '?' | '{'));
+        let never = repeated && open.close == "))";
+        self.push(if never { ")|[a&&b])" } else { open.close });
+        let is_slow = self.backtracking > open.backtracking || self.groups > open.groups;
+        if open.cuts {
+            self.backtracking += 1;
+            self.slow |= is_slow;
+        }
+        let inside = self.size.plus(Size { parts: 1, length: 0, loops: 0 });
+        self.size = open.size;
+        self.add(open.start, inside, is_slow || open.cuts);
+        self.item.has_reference = self.references > open.references;
         Ok(())
     }
 

@@ -80,7 +80,7 @@ fn keys_of_different_types_differ() {
 fn a_list_is_not_put_into_itself() {
     let outer = list(vec![]);
     let inner = map(vec![("outer", outer.clone())]);
-    let refused = "java.lang.IllegalArgumentException: a list or map can't contain itself";
+    let refused = "java.lang.IllegalArgumentException: a list or map can't be put into itself";
     assert_eq!(text_of(&outer, "add", std::slice::from_ref(&outer)), refused);
     assert_eq!(text_of(&outer, "add", &[inner]), refused);
 }

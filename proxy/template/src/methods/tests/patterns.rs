@@ -1,4 +1,6 @@
 use super::{check, text_of};
+use crate::limits::Budget;
+use crate::methods::call;
 use crate::value::Value;
 
 #[test]
@@ -60,5 +62,23 @@ fn backtracking_has_a_bound() {
     let text = format!("{}!", "a".repeat(40));
     let pattern: Value<'_> = "(a|aa)+\\1?(?=b)".into();
     let result = text_of(&text.into(), "matches", &[pattern]);
-    assert!(result.contains("backtracked"), "{result}");
+    assert!(result.contains("more than"), "{result}");
+}
+
+#[test]
+fn look_around_runs_over_an_ordinary_text_many_times() {
+    let text = "{\"name\": \"it's\", \"total\": 1234567},\n".repeat(25);
+    let mut budget = Budget::default();
+    for _ in 0..200 {
+        let arguments = ["(?<!x)\"".into(), "'".into()];
+        let result = call(&Value::from(text.as_str()), "replaceAll", &arguments, &mut budget);
+        assert!(result.is_ok(), "{result:?}");
+    }
+}
+
+#[test]
+fn reading_on_behind_each_match_takes_steps() {
+    let text = "a".repeat(100_000);
+    let result = text_of(&text.as_str().into(), "replaceAll", &["a.*z|a".into(), "b".into()]);
+    assert!(result.contains("steps"), "{}", result.len());
 }

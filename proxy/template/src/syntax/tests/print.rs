@@ -124,8 +124,8 @@ impl Printer<'_> {
         for accessor in &reference.accessors {
             printed += &match accessor {
                 Accessor::Property(name, _) => format!(" .{name}"),
-                Accessor::Method(name, arguments, _) => {
-                    format!(" .{name}({})", self.expressions(arguments))
+                Accessor::Method(method) => {
+                    format!(" .{}({})", method.name, self.expressions(&method.arguments))
                 }
                 Accessor::Index(index, _) => format!(" [{}]", self.expression(index)),
             };
