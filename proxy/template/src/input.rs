@@ -102,6 +102,18 @@ impl<'t> Input<'t> {
         Ok(path.evaluate(payload, budget)?.unwrap_or(Value::Null))
     }
 
+    /// How `$input.path('…')` prints, if the payload's text tells.
+    pub(crate) fn printed_path(
+        &mut self,
+        path: &JsonPath,
+        budget: &mut Budget,
+    ) -> Result<Option<&str>, LimitExceeded> {
+        match self.payload(budget)? {
+            Some(payload) => path.printed(payload, budget),
+            None => Ok(Some("")),
+        }
+    }
+
     /// `$input.json('…')`: appends what the path finds as JSON; `""` if that is nothing.
     pub(crate) fn json(
         &mut self,

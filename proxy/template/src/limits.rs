@@ -28,6 +28,10 @@ pub const MAX_RENDER_NESTING: u32 = 250;
 /// Objects and arrays within each other, in JSON that a template reads.
 pub const MAX_JSON_NESTING: usize = 512;
 
+/// Characters of one number in JSON that a template reads: converting takes time with their
+/// square. Beyond it the text counts as no JSON.
+pub const MAX_JSON_NUMBER_CHARACTERS: usize = 1_000;
+
 /// How often a regular expression may backtrack in search of one match. What it reads meanwhile
 /// takes of [`MAX_STEPS`].
 pub const MAX_REGEX_BACKTRACKING: usize = 262_144;
@@ -42,6 +46,8 @@ pub(crate) struct Budget {
 
 /// A rendering met one of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+// As wide as the parts of a value, which it shares outcomes with.
+#[repr(u64)]
 pub(crate) enum LimitExceeded {
     #[error("the template's #foreach loops ran more than {MAX_LOOP_ITERATIONS} times")]
     LoopIterations,

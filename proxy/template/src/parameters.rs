@@ -31,9 +31,12 @@ impl<'t> Parameters<'t> {
     /// empty text if it is nowhere.
     pub(crate) fn find(&self, name: &str, budget: &mut Budget) -> Result<Value<'t>, LimitExceeded> {
         budget.steps(1)?;
-        let values = self.values;
-        let found = LOCATIONS.iter().find_map(|location| values.parameter(*location, name));
-        Ok(Value::String(text(found.unwrap_or_default(), budget)?))
+        for location in LOCATIONS {
+            if let Some(value) = self.values.parameter(location, name) {
+                return Ok(Value::String(text(value, budget)?));
+            }
+        }
+        Ok(Value::from(""))
     }
 
     /// `$input.params().header.name`: null if it isn't there.

@@ -70,16 +70,49 @@ impl TextFunction {
         out: &mut String,
         budget: &mut Budget,
     ) -> Result<(), MethodError> {
-        let text = text_of(argument, budget)?;
+        match argument {
+            // API Gateway's.
+            Value::Null if self == Self::EscapeJavaScript => {
+                budget.steps(1)?;
+                out.push_str("null");
+                Ok(())
+            }
+            Value::String(text) => self.write_string(text.as_str(), out, budget),
+            other => self.write_encoded(&text_of(other, budget)?, out, budget),
+        }
+    }
+
+    /// Appends what the function makes of a string.
+    pub(crate) fn write_string(
+        self,
+        text: &str,
+        out: &mut String,
+        budget: &mut Budget,
+    ) -> Result<(), MethodError> {
+        // API Gateway's: `{}` for a blank string.
+        if self == Self::EscapeJavaScript && text.trim().is_empty() {
+            budget.steps(1 + text.len() as u64 / 16)?;
+            out.push_str("{}");
+            return Ok(());
+        }
+        self.write_encoded(text, out, budget)
+    }
+
+    fn write_encoded(
+        self,
+        text: &str,
+        out: &mut String,
+        budget: &mut Budget,
+    ) -> Result<(), MethodError> {
         // The longest result has six characters for one: `\u00ff`.
         budget.steps(1 + text.len() as u64 / 16)?;
         budget.allocate(text.len())?;
         match self {
-            Self::EscapeJavaScript => escape_java_script(argument, &text, out),
-            Self::UrlEncode => encode::url_encode(&text, out),
-            Self::UrlDecode => out.push_str(&url_decode(&text)?),
-            Self::Base64Encode => STANDARD.encode_string(&*text, out),
-            Self::Base64Decode => out.push_str(&base64_decode(&text)?),
+            Self::EscapeJavaScript => encode::escape_java_script(text, out),
+            Self::UrlEncode => encode::url_encode(text, out),
+            Self::UrlDecode => out.push_str(&url_decode(text)?),
+            Self::Base64Encode => STANDARD.encode_string(text, out),
+            Self::Base64Decode => out.push_str(&base64_decode(text)?),
         }
         Ok(())
     }
@@ -100,15 +133,6 @@ fn parse_json<'t>(value: &Value<'t>, budget: &mut Budget) -> Result<Value<'t>, M
         value => json::parse_copy(&text_of(value, budget)?, budget)?,
     };
     parsed.ok_or_else(|| MethodError::Thrown("$util.parseJson: the text is not JSON".to_owned()))
-}
-
-/// API Gateway gives `null` for null and `{}` for a blank string.
-fn escape_java_script(value: &Value<'_>, text: &str, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::String(_) if text.trim().is_empty() => out.push_str("{}"),
-        _ => encode::escape_java_script(text, out),
-    }
 }
 
 /// Java's `URLDecoder`, which throws for a `%` without two digits.

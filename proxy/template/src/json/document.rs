@@ -9,6 +9,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::escape::unescape;
+use super::node::{Kind, Node, Span};
 use super::number;
 use crate::limits::{Budget, LimitExceeded};
 use crate::value::{Entries, Key, List, Map, Number, Text, Value};
@@ -16,52 +17,27 @@ use crate::value::{Entries, Key, List, Map, Number, Text, Value};
 /// Members an object may have to be searched one by one.
 const MAX_SEARCHED_MEMBERS: u32 = 32;
 
+/// Nodes there is room for at first, and room that is kept.
+const MAX_FIRST_NODES: usize = 4096;
+
+/// Blemishes that room is kept for.
+const MAX_KEPT_BLEMISHES: usize = 4096;
+
+thread_local! {
+    /// The empty nodes and blemishes of the thread's next document.
+    static SPARE: Cell<(Vec<Node>, Vec<Span>)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
 /// A text and its nodes.
 #[derive(Debug)]
 pub(crate) struct Document<'t> {
     text: Text<'t>,
-    /// An array's items follow it, an object's members as a key and a value each.
     nodes: Vec<Node>,
     /// Where the text is not what the writer would write, in its order: spaces, and strings and
     /// numbers written in another way.
     blemishes: Vec<Span>,
     /// From the first to the last node whose list or map a template may have changed.
     changed: Cell<Option<(u32, u32)>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Node {
-    /// Where it is in the text, in bytes; a string without its quotes.
-    pub(super) start: u32,
-    pub(super) end: u32,
-    /// The node after this one and all within it.
-    pub(super) next: u32,
-    /// Items or members as they stand in the text.
-    pub(super) count: u32,
-    pub(super) kind: Kind,
-    /// Whether the writer would write just what the text has. Of an array or object: except for
-    /// the blemishes within.
-    pub(super) verbatim: bool,
-    /// A string without escapes; an object without keys that have some, or that come twice.
-    pub(super) plain: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Null,
-    False,
-    True,
-    Number,
-    String,
-    Array,
-    Object,
-}
-
-/// Positions in the text, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
 }
 
 /// An array or object of a document.
@@ -81,6 +57,13 @@ pub(crate) enum Found {
 }
 
 impl<'t> Document<'t> {
+    /// Room for the nodes and blemishes of a text of so many bytes.
+    pub(super) fn room(length: usize) -> (Vec<Node>, Vec<Span>) {
+        let (mut nodes, blemishes) = SPARE.try_with(Cell::take).unwrap_or_default();
+        nodes.reserve((length / 6 + 8).min(MAX_FIRST_NODES));
+        (nodes, blemishes)
+    }
+
     /// The value of a text's nodes, of which there is at least one.
     pub(super) fn into_value(text: Text<'t>, nodes: Vec<Node>, blemishes: Vec<Span>) -> Value<'t> {
         Rc::new(Self { text, nodes, blemishes, changed: Cell::new(None) }).value(0)
@@ -101,12 +84,12 @@ impl<'t> Document<'t> {
     /// The text of a string or key.
     fn string(&self, node: &Node) -> Cow<'_, str> {
         let content = self.content(node);
-        if node.plain { Cow::Borrowed(content) } else { Cow::Owned(unescape(content)) }
+        if node.is_plain() { Cow::Borrowed(content) } else { Cow::Owned(unescape(content)) }
     }
 
     fn shared_string(&self, node: &Node) -> Text<'t> {
         match &self.text {
-            Text::Borrowed(text) if node.plain => {
+            Text::Borrowed(text) if node.is_plain() => {
                 Text::Borrowed(&text[node.start as usize..node.end as usize])
             }
             _ => Text::Shared(self.string(node).into()),
@@ -116,14 +99,12 @@ impl<'t> Document<'t> {
     /// The value of a node, if that takes no memory.
     fn free_value(&self, index: u32) -> Option<Value<'t>> {
         let node = self.node(index);
-        Some(match node.kind {
+        Some(match node.kind() {
             Kind::Null => Value::Null,
             Kind::False => Value::Boolean(false),
             Kind::True => Value::Boolean(true),
-            Kind::Number if node.end - node.start <= number::MAX_DOUBLE_CHARACTERS => {
-                self.number(node)
-            }
-            Kind::String if node.plain && matches!(self.text, Text::Borrowed(_)) => {
+            Kind::Number if node.length() <= number::MAX_DOUBLE_CHARACTERS => self.number(node),
+            Kind::String if node.is_plain() && matches!(self.text, Text::Borrowed(_)) => {
                 Value::String(self.shared_string(node))
             }
             _ => return None,
@@ -133,7 +114,7 @@ impl<'t> Document<'t> {
     fn value(self: &Rc<Self>, index: u32) -> Value<'t> {
         let part = || Part { document: Rc::clone(self), node: index };
         let node = self.node(index);
-        match node.kind {
+        match node.kind() {
             Kind::Null => Value::Null,
             Kind::False => Value::Boolean(false),
             Kind::True => Value::Boolean(true),
@@ -154,7 +135,7 @@ impl<'t> Document<'t> {
     fn items(&self, array: u32) -> impl Iterator<Item = u32> {
         let node = self.node(array);
         let mut next = array + 1;
-        (0..node.count).map(move |_| {
+        (0..node.count()).map(move |_| {
             let item = next;
             next = self.node(item).next;
             item
@@ -165,7 +146,7 @@ impl<'t> Document<'t> {
     fn members(&self, object: u32) -> impl Iterator<Item = (u32, u32)> {
         let node = self.node(object);
         let mut next = object + 1;
-        (0..node.count).map(move |_| {
+        (0..node.count()).map(move |_| {
             let key = next;
             next = self.node(key + 1).next;
             (key, key + 1)
@@ -178,38 +159,52 @@ impl<'t> Document<'t> {
     }
 
     /// The value of a member of a plain object.
+    #[inline]
     fn member(&self, object: u32, name: &str) -> Option<u32> {
-        let bytes = self.text.as_str().as_bytes();
+        let (bytes, name) = (self.text.as_str().as_bytes(), name.as_bytes());
         let end = self.node(object).next;
         let mut at = object + 1;
         while at < end {
-            let key = self.node(at);
-            if (key.end - key.start) as usize == name.len()
-                && bytes[key.start as usize..key.end as usize] == *name.as_bytes()
+            let [key, value] = self.nodes.get(at as usize..)?.first_chunk()?;
+            if key.length() as usize == name.len()
+                && bytes.get(key.start as usize..)?.starts_with(name)
             {
                 return Some(at + 1);
             }
-            at = self.node(at + 1).next;
+            at = value.next;
         }
         None
+    }
+}
+
+impl Drop for Document<'_> {
+    fn drop(&mut self) {
+        let mut nodes = std::mem::take(&mut self.nodes);
+        let mut blemishes = std::mem::take(&mut self.blemishes);
+        if nodes.capacity() <= MAX_FIRST_NODES && blemishes.capacity() <= MAX_KEPT_BLEMISHES {
+            nodes.clear();
+            blemishes.clear();
+            // Where the thread ends, there is no next document.
+            let _ = SPARE.try_with(|spare| spare.set((nodes, blemishes)));
+        }
     }
 }
 
 impl<'t> Part<'t> {
     /// The items of an array, or the members as the text has them.
     pub(crate) fn count(&self) -> usize {
-        self.document.node(self.node).count as usize
+        self.document.node(self.node).count() as usize
     }
 
     /// Whether [`Self::count`] counts what the made list or map has.
     pub(crate) fn is_plain(&self) -> bool {
-        self.document.node(self.node).plain
+        self.document.node(self.node).is_plain()
     }
 
     /// Whether looking for one child costs less than making all.
     pub(crate) fn is_searched(&self) -> bool {
         let node = self.document.node(self.node);
-        node.plain && node.count <= MAX_SEARCHED_MEMBERS
+        node.is_plain() && node.count() <= MAX_SEARCHED_MEMBERS
     }
 
     /// Whether no template changed it, or anything within.
@@ -245,7 +240,7 @@ impl<'t> Part<'t> {
         let mut at = self.node;
         for name in names {
             let node = self.document.node(at);
-            if node.kind != Kind::Object || !node.plain || node.count > MAX_SEARCHED_MEMBERS {
+            if !node.is_plain_object(MAX_SEARCHED_MEMBERS) {
                 return None;
             }
             match self.document.member(at, name) {
@@ -255,6 +250,49 @@ impl<'t> Part<'t> {
             }
         }
         self.document.free_value(at)
+    }
+
+    /// How what names lead to prints, if that is what the text has. `None`: one of the names is
+    /// none, they lead through what isn't searched, or to what prints in another way.
+    #[inline]
+    pub(crate) fn printed<'n>(&self, names: impl Iterator<Item = Option<&'n str>>) -> Option<&str> {
+        let mut at = self.node;
+        let mut found = true;
+        for name in names {
+            let name = name?;
+            let node = self.document.node(at);
+            match node.kind() {
+                _ if !found => {}
+                Kind::Null => found = false,
+                Kind::Object if node.is_plain_object(MAX_SEARCHED_MEMBERS) => {
+                    match self.document.member(at, name) {
+                        Some(member) => at = member,
+                        None => found = false,
+                    }
+                }
+                _ => return None,
+            }
+        }
+        if found { self.printed_node(at) } else { Some("") }
+    }
+
+    /// How a node prints, if that is what the text has.
+    #[inline]
+    pub(crate) fn printed_node(&self, node: u32) -> Option<&str> {
+        let node = self.document.node(node);
+        match node.kind() {
+            Kind::Null => Some(""),
+            Kind::False | Kind::True => Some(self.document.content(node)),
+            Kind::String if node.is_plain() => Some(self.document.content(node)),
+            Kind::Number if node.is_verbatim() => Some(self.document.content(node)),
+            _ => None,
+        }
+    }
+
+    /// The node of the item after an array's item.
+    #[inline]
+    pub(crate) fn item_after(&self, item: u32) -> u32 {
+        self.document.node(item).next
     }
 
     pub(crate) fn value(&self, node: u32) -> Value<'t> {
@@ -291,13 +329,13 @@ impl<'t> Part<'t> {
         budget: &mut Budget,
     ) -> Result<Found, LimitExceeded> {
         let node = self.document.node(from);
-        if node.kind != Kind::Object {
+        if node.kind() != Kind::Object {
             return Ok(Found::Nothing);
         }
-        if !node.plain {
+        if !node.is_plain() {
             return Ok(Found::Unclear);
         }
-        budget.steps(u64::from(node.count / 16))?;
+        budget.steps(u64::from(node.count() / 16))?;
         Ok(self.document.member(from, name).into())
     }
 
@@ -309,14 +347,14 @@ impl<'t> Part<'t> {
         budget: &mut Budget,
     ) -> Result<Found, LimitExceeded> {
         let node = self.document.node(from);
-        if node.kind != Kind::Array {
+        if node.kind() != Kind::Array {
             return Ok(Found::Nothing);
         }
         let index = match u32::try_from(index) {
             Ok(index) => Some(index),
-            Err(_) => node.count.checked_sub(index.unsigned_abs()),
+            Err(_) => node.count().checked_sub(index.unsigned_abs()),
         };
-        let Some(index) = index.filter(|index| *index < node.count) else {
+        let Some(index) = index.filter(|index| *index < node.count()) else {
             return Ok(Found::Nothing);
         };
         budget.steps(u64::from(index / 16))?;
@@ -333,12 +371,12 @@ impl<'t> Part<'t> {
             return Ok(Some(value));
         }
         let found = self.document.node(node);
-        if matches!(found.kind, Kind::Array | Kind::Object) {
+        if matches!(found.kind(), Kind::Array | Kind::Object) {
             return Ok(None);
         }
         let characters = (found.end - found.start) as usize;
         budget.allocate(characters)?;
-        if found.kind == Kind::Number {
+        if found.kind() == Kind::Number {
             budget.steps(number::steps(characters))?;
         }
         Ok(Some(self.document.value(node)))
@@ -351,7 +389,7 @@ impl<'t> Part<'t> {
     }
 
     pub(crate) fn is_null(&self, node: u32) -> bool {
-        self.document.node(node).kind == Kind::Null
+        self.document.node(node).kind() == Kind::Null
     }
 }
 
@@ -415,14 +453,14 @@ impl<'d> Copied<'d> {
 impl Part<'_> {
     pub(super) fn written(&self, index: u32) -> Written<'_> {
         let node = self.document.node(index);
-        if node.verbatim {
-            return Written::Verbatim(match node.kind {
+        if node.is_verbatim() {
+            return Written::Verbatim(match node.kind() {
                 Kind::String => self.document.raw(node.start - 1..node.end + 1),
                 Kind::Array | Kind::Object => return self.copied(node),
                 _ => self.document.content(node),
             });
         }
-        match node.kind {
+        match node.kind() {
             Kind::Null | Kind::False | Kind::True => Written::Verbatim(self.document.content(node)),
             Kind::Number => Written::Number(self.document.content(node)),
             Kind::String => Written::String(self.document.string(node)),
@@ -456,7 +494,7 @@ impl Part<'_> {
         object: u32,
         mut each: impl FnMut(Written<'_>, u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.document.node(object).plain {
+        if self.document.node(object).is_plain() {
             return self
                 .document
                 .members(object)

@@ -6,6 +6,7 @@
 
 mod document;
 mod escape;
+mod node;
 mod number;
 mod parse;
 mod scan;

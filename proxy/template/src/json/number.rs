@@ -5,18 +5,25 @@ use std::str::FromStr;
 use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 
+use crate::limits::MAX_JSON_NUMBER_CHARACTERS;
 use crate::value::Number;
 
 /// json-smart makes a `BigDecimal` of a longer text and a `Double` of any other.
 pub(super) const MAX_DOUBLE_CHARACTERS: u32 = 18;
 
 /// Digits of which a double keeps all.
-const MAX_EXACT_DIGITS: usize = 15;
+pub(super) const MAX_EXACT_DIGITS: usize = 15;
+
+/// Digits before the point of a double that Java writes without an exponent.
+pub(super) const MAX_WHOLE_DIGITS: usize = 7;
 
 /// The number that a JSON text stands for: the smallest of `Integer`, `Long` and `BigInteger`
-/// for digits only, `Double` or `BigDecimal` for others. `None`: it is none, or its exponent is
-/// more than Java's `BigDecimal` takes.
+/// for digits only, `Double` or `BigDecimal` for others. `None`: it is none, longer than
+/// [`MAX_JSON_NUMBER_CHARACTERS`], or its exponent is more than Java's `BigDecimal` takes.
 pub(crate) fn number(text: &str) -> Option<Number> {
+    if text.len() > MAX_JSON_NUMBER_CHARACTERS {
+        return None;
+    }
     if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
         fraction(text)
     } else {
@@ -53,7 +60,7 @@ pub(super) fn java_double(text: &str) -> Option<&str> {
     };
     let point = digits.bytes().position(|byte| byte == b'.')?;
     let (whole, fraction) = (&digits.as_bytes()[..point], &digits.as_bytes()[point + 1..]);
-    if whole.len() > 7
+    if whole.len() > MAX_WHOLE_DIGITS
         || whole.len() + fraction.len() > MAX_EXACT_DIGITS
         || !fraction.iter().all(u8::is_ascii_digit)
     {

@@ -1,14 +1,16 @@
 //! The parser: one pass over the bytes of a text that is known to be UTF-8, without recursion.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
-use smallvec::SmallVec;
-
-use super::document::{Document, Kind, Node, Span};
+use super::document::Document;
 use super::escape::escape_length;
+use super::node::{Kind, MAX_TEXT_BYTES, Node, Span};
 use super::number;
-use super::scan::{closing_quote, plain_end};
-use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING, MAX_OUTPUT_BYTES};
+use super::scan::{closing_quote, key_code, plain_end, space_end};
+use crate::limits::{
+    Budget, LimitExceeded, MAX_JSON_NESTING, MAX_JSON_NUMBER_CHARACTERS, MAX_OUTPUT_BYTES,
+};
 use crate::value::{Hashing, Key, Text, Value};
 
 /// What the values of a node take, once they are made.
@@ -17,11 +19,13 @@ const VALUE_BYTES: usize = size_of::<Value<'_>>();
 /// What a key takes, with its hash.
 const KEY_BYTES: usize = size_of::<(Key<'_>, u64)>();
 
-/// Nodes there is room for at first.
-const MAX_FIRST_NODES: usize = 4096;
-
 /// Keys of one object that are compared with each other one by one.
 const MAX_COMPARED_KEYS: u32 = 32;
+
+thread_local! {
+    /// The empty [`Parser::open`] of the thread's next text.
+    static OPEN: Cell<Vec<Open>> = const { Cell::new(Vec::new()) };
+}
 
 /// Parses a JSON text (RFC 8259), whose strings the values borrow. `Ok(None)`: it is none, or
 /// nests deeper than [`MAX_JSON_NESTING`].
@@ -46,30 +50,34 @@ pub(crate) fn parse_text<'t>(
     budget: &mut Budget,
 ) -> Result<Option<Value<'t>>, LimitExceeded> {
     let json = text.as_str();
-    if u32::try_from(json.len()).is_err() {
+    if json.len() > MAX_TEXT_BYTES {
         return Err(LimitExceeded::WorkingBytes);
     }
     budget.steps(1 + json.len() as u64 / 64)?;
+    let (nodes, blemishes) = Document::room(json.len());
     let mut parser = Parser {
         bytes: json.as_bytes(),
         text: json,
-        nodes: Vec::with_capacity((json.len() / 6 + 8).min(MAX_FIRST_NODES)),
-        innermost: Open::default(),
-        around: SmallVec::new(),
-        blemishes: Vec::new(),
+        nodes,
+        open: OPEN.try_with(Cell::take).unwrap_or_default(),
+        blemishes,
         irregular: 0,
         keys: 0,
         charged: 0,
         budget,
+        exceeded: None,
     };
-    match parser.document() {
-        Ok(end) if end == json.len() => {
-            let (nodes, blemishes) = (parser.nodes, parser.blemishes);
-            Ok(Some(Document::into_value(text, nodes, blemishes)))
-        }
-        Ok(_) => Ok(None),
-        Err(Failure::Syntax) => Ok(None),
-        Err(Failure::Limit(limit)) => Err(limit),
+    let end = parser.document();
+    let mut open = parser.open;
+    open.clear();
+    // Where the thread ends, there is no next text.
+    let _ = OPEN.try_with(|kept| kept.set(open));
+    let (length, exceeded) = (json.len(), parser.exceeded);
+    let (nodes, blemishes) = (parser.nodes, parser.blemishes);
+    match exceeded {
+        Some(limit) => Err(limit),
+        None if end == Some(length) => Ok(Some(Document::into_value(text, nodes, blemishes))),
+        None => Ok(None),
     }
 }
 
@@ -78,182 +86,202 @@ struct Parser<'a, 'b> {
     text: &'a str,
     bytes: &'a [u8],
     nodes: Vec<Node>,
-    /// The innermost array or object that has not ended, and those around it. The outermost
-    /// stands for the text itself.
-    innermost: Open,
-    around: SmallVec<[Open; 16]>,
+    /// The arrays and objects that have not ended.
+    open: Vec<Open>,
     /// Spaces, and strings and numbers that the writer would write in another way.
     blemishes: Vec<Span>,
     /// Objects so far whose keys the writer would change.
     irregular: u32,
-    /// The nodes that are keys.
+    /// The keys of objects that have ended.
     keys: usize,
     /// Bytes of values that the budget was charged for.
     charged: usize,
     budget: &'b mut Budget,
+    /// Why reading ended, if not for the text.
+    exceeded: Option<LimitExceeded>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Open {
     node: u32,
     count: u32,
     irregular_before: u32,
     is_object: bool,
     plain: bool,
-    /// A bit for each kind of key met.
-    seen: u64,
+    /// A bit for each code of a key met.
+    seen: [u64; 4],
 }
 
-enum Failure {
-    Syntax,
-    Limit(LimitExceeded),
-}
-
-impl From<LimitExceeded> for Failure {
-    fn from(limit: LimitExceeded) -> Self {
-        Self::Limit(limit)
+impl Open {
+    fn new(node: usize, irregular_before: u32, is_object: bool) -> Self {
+        Self { node: node as u32, count: 0, irregular_before, is_object, plain: true, seen: [0; 4] }
     }
 }
 
-/// The place after what was read.
-type Place = Result<usize, Failure>;
+/// What is at a place.
+enum Next {
+    Value(usize),
+    End(usize),
+}
+
+/// The place after what was read. `None`: it is not JSON, or a limit is exceeded.
+type Place = Option<usize>;
 
 impl Parser<'_, '_> {
     /// Reads a value and the space around it.
     fn document(&mut self) -> Place {
-        let mut at = 0;
+        let mut at = self.token(0);
         loop {
-            at = self.token(at);
-            at = match self.peek(at) {
-                Some(b'"') => self.string(at)?,
-                Some(b'{') => {
-                    let inside = self.open(at, true)?;
-                    if self.peek(inside) != Some(b'}') {
+            let after = match self.peek(at) {
+                b'"' => self.string(at)?,
+                b'{' => {
+                    let inside = self.token(at + 1);
+                    if self.peek(inside) != b'}' {
+                        self.open(at, Kind::Object)?;
                         at = self.key(inside)?;
                         continue;
                     }
-                    self.close(inside)?
+                    self.open_and_close(at, inside + 1, Kind::Object)?
                 }
-                Some(b'[') => {
-                    let inside = self.open(at, false)?;
-                    if self.peek(inside) != Some(b']') {
+                b'[' => {
+                    let inside = self.token(at + 1);
+                    if self.peek(inside) != b']' {
+                        self.open(at, Kind::Array)?;
                         at = inside;
                         continue;
                     }
-                    self.close(inside)?
+                    self.open_and_close(at, inside + 1, Kind::Array)?
                 }
-                Some(b'-' | b'0'..=b'9') => self.number(at)?,
-                Some(b't') => self.word(at, "true", Kind::True)?,
-                Some(b'f') => self.word(at, "false", Kind::False)?,
-                Some(b'n') => self.word(at, "null", Kind::Null)?,
-                _ => return Err(Failure::Syntax),
+                b'0'..=b'9' => self.number(at, at)?,
+                b'-' => self.negative_number(at)?,
+                b't' => self.word(at, b"true", Kind::True)?,
+                b'f' => self.word(at, b"false", Kind::False)?,
+                b'n' => self.word(at, b"null", Kind::Null)?,
+                _ => return None,
             };
-            at = self.after_value(at)?;
-            if self.around.is_empty() {
-                self.charge()?;
-                return Ok(at);
-            }
+            at = match self.after_value(after)? {
+                Next::Value(next) => next,
+                Next::End(end) => {
+                    self.charge()?;
+                    return Some(end);
+                }
+            };
         }
     }
 
     /// Reads what follows a value, up to the next one or the end of all.
-    fn after_value(&mut self, mut at: usize) -> Place {
+    #[inline(always)]
+    fn after_value(&mut self, mut at: usize) -> Option<Next> {
         loop {
             at = self.token(at);
             let token = self.peek(at);
-            if self.around.is_empty() {
-                return Ok(at);
-            }
-            self.innermost.count += 1;
-            match (token, self.innermost.is_object) {
-                (Some(b','), false) => return Ok(at + 1),
-                (Some(b','), true) => {
+            let Some(innermost) = self.open.last_mut() else { return Some(Next::End(at)) };
+            innermost.count += 1;
+            match (token, innermost.is_object) {
+                (b',', false) => return Some(Next::Value(self.token(at + 1))),
+                (b',', true) => {
                     let key = self.token(at + 1);
-                    return self.key(key);
+                    return Some(Next::Value(self.key(key)?));
                 }
-                (Some(b'}'), true) | (Some(b']'), false) => at = self.close(at)?,
-                _ => return Err(Failure::Syntax),
+                (b'}', true) | (b']', false) => at = self.close(at)?,
+                _ => return None,
             }
         }
     }
 
-    /// Reads a bracket and the space after it.
-    fn open(&mut self, at: usize, is_object: bool) -> Place {
-        if self.around.len() == MAX_JSON_NESTING {
-            return Err(Failure::Syntax);
+    /// Notes an array or object that is not empty.
+    #[inline(always)]
+    fn open(&mut self, at: usize, kind: Kind) -> Option<()> {
+        if self.open.len() == MAX_JSON_NESTING {
+            return None;
         }
-        let kind = if is_object { Kind::Object } else { Kind::Array };
-        self.around.push(self.innermost);
-        self.innermost = Open {
-            node: self.nodes.len() as u32,
-            count: 0,
-            irregular_before: self.irregular,
-            is_object,
-            plain: true,
-            seen: 0,
-        };
-        self.push(node(kind, at, at))?;
-        Ok(self.token(at + 1))
+        self.open.push(Open::new(self.nodes.len(), self.irregular, kind == Kind::Object));
+        self.push(Node::new(kind, at, at))
     }
 
+    /// Notes an empty array or object.
+    fn open_and_close(&mut self, at: usize, end: usize, kind: Kind) -> Place {
+        if self.open.len() == MAX_JSON_NESTING {
+            return None;
+        }
+        self.push(Node::new(kind, at, end))?;
+        Some(end)
+    }
+
+    #[inline(always)]
     fn close(&mut self, at: usize) -> Place {
-        let mut open = self.innermost;
-        self.innermost = self.around.pop().ok_or(Failure::Syntax)?;
-        if open.count > MAX_COMPARED_KEYS && open.is_object && open.plain {
-            open.plain = self.keys_differ(&open);
+        let open = self.open.last()?;
+        let (first, count, mut plain) = (open.node, open.count, open.plain);
+        let irregular_before = open.irregular_before;
+        if open.is_object {
+            self.keys += count as usize;
+            if count > MAX_COMPARED_KEYS && plain {
+                plain = self.keys_differ(first, count);
+            }
         }
-        self.irregular += u32::from(!open.plain);
+        self.irregular += u32::from(!plain);
         let next = self.nodes.len() as u32;
-        let node = &mut self.nodes[open.node as usize];
-        node.end = at as u32 + 1;
-        node.next = next;
-        node.count = open.count;
-        node.plain = open.plain;
-        node.verbatim = open.irregular_before == self.irregular;
-        Ok(at + 1)
+        let verbatim = irregular_before == self.irregular;
+        self.nodes.get_mut(first as usize)?.close(at + 1, next, count, plain, verbatim);
+        self.open.pop();
+        Some(at + 1)
     }
 
-    /// Reads a key and its colon.
+    /// Reads a key and its colon, up to its value.
+    #[inline(always)]
     fn key(&mut self, at: usize) -> Place {
-        if self.peek(at) != Some(b'"') {
-            return Err(Failure::Syntax);
+        if self.peek(at) != b'"' {
+            return None;
         }
-        let after = self.string(at)?;
-        self.keys += 1;
-        self.compare_key();
+        let start = at + 1;
+        let after = match closing_quote(self.bytes, start) {
+            Ok(end) => {
+                self.compare_key(start, end);
+                self.push(Node::new(Kind::String, start, end))?;
+                end + 1
+            }
+            Err(end) => {
+                self.open.last_mut()?.plain = false;
+                self.escaped_string(start, end)?
+            }
+        };
         let colon = self.token(after);
-        if self.peek(colon) == Some(b':') { Ok(colon + 1) } else { Err(Failure::Syntax) }
+        if self.peek(colon) == b':' { Some(self.token(colon + 1)) } else { None }
     }
 
-    /// Notes whether the innermost object had its last key before.
-    fn compare_key(&mut self) {
-        let Some(key) = self.nodes.last() else { return };
-        let open = &mut self.innermost;
-        if !key.plain {
-            open.plain = false;
-            return;
+    /// Notes whether the innermost object had a key before.
+    #[inline(always)]
+    fn compare_key(&mut self, start: usize, end: usize) {
+        let code = key_code(self.bytes, start, end);
+        let Some(innermost) = self.open.last_mut() else { return };
+        let seen = &mut innermost.seen[usize::from(code >> 6)];
+        let bit = 1 << (code & 63);
+        if *seen & bit != 0 {
+            self.compare_with_all(start, end);
+        } else {
+            *seen |= bit;
         }
-        let key = &self.bytes[key.start as usize..key.end as usize];
-        let (first, last) = match key {
-            [] => (0, 0),
-            [only] => (*only, *only),
-            [first, .., last] => (*first, *last),
-        };
-        let kind = (usize::from(first) + 5 * usize::from(last) + 23 * key.len()) % 64;
-        let seen = open.seen & (1 << kind) != 0;
-        open.seen |= 1 << kind;
-        if seen && open.count < MAX_COMPARED_KEYS {
-            let (first, count) = (open.node as usize + 1, open.count);
-            let again = self.keys_from(first).take(count as usize).any(|other| other == key);
-            self.innermost.plain &= !again;
+    }
+
+    #[inline(never)]
+    fn compare_with_all(&mut self, start: usize, end: usize) {
+        let Some(open) = self.open.last() else { return };
+        if open.count < MAX_COMPARED_KEYS {
+            let (first, count) = (open.node as usize + 1, open.count as usize);
+            let key = self.bytes.get(start..end).unwrap_or_default();
+            let again = self.keys_from(first).take(count).any(|other| other == key);
+            if let Some(open) = self.open.last_mut() {
+                open.plain &= !again;
+            }
         }
     }
 
     /// Whether no key of an object comes twice.
-    fn keys_differ(&self, object: &Open) -> bool {
-        let count = object.count as usize;
+    #[inline(never)]
+    fn keys_differ(&self, object: u32, count: u32) -> bool {
+        let count = count as usize;
         let mut keys = HashSet::with_capacity_and_hasher(count, Hashing::default());
-        self.keys_from(object.node as usize + 1).take(count).all(|key| keys.insert(key))
+        self.keys_from(object as usize + 1).take(count).all(|key| keys.insert(key))
     }
 
     /// The keys of an object's members, of which the first is at a node.
@@ -272,8 +300,8 @@ impl Parser<'_, '_> {
         let start = at + 1;
         match closing_quote(self.bytes, start) {
             Ok(end) => {
-                self.push(node(Kind::String, start, end))?;
-                Ok(end + 1)
+                self.push(Node::new(Kind::String, start, end))?;
+                Some(end + 1)
             }
             Err(end) => self.escaped_string(start, end),
         }
@@ -283,86 +311,125 @@ impl Parser<'_, '_> {
     fn escaped_string(&mut self, start: usize, first_escape: usize) -> Place {
         let mut verbatim = true;
         let mut at = first_escape;
-        while self.peek(at) == Some(b'\\') {
-            let rest = self.bytes.get(at..).unwrap_or_default();
-            let (length, same) = escape_length(rest).ok_or(Failure::Syntax)?;
+        while self.peek(at) == b'\\' {
+            let (length, same) = escape_length(self.bytes.get(at..)?)?;
             verbatim &= same;
             at = plain_end(self.bytes, at + length);
         }
-        if self.peek(at) != Some(b'"') {
-            return Err(Failure::Syntax);
+        if self.peek(at) != b'"' {
+            return None;
         }
-        self.budget.allocate(at - start)?;
+        self.within(|budget| budget.allocate(at - start))?;
         if !verbatim {
             self.blemish(start - 1, at + 1);
         }
-        self.push(Node { plain: false, verbatim, ..node(Kind::String, start, at) })?;
-        Ok(at + 1)
+        self.push(Node::new(Kind::String, start, at).escaped(verbatim))?;
+        Some(at + 1)
     }
 
-    fn number(&mut self, start: usize) -> Place {
-        let mut at = start + usize::from(self.peek(start) == Some(b'-'));
-        at = if self.peek(at) == Some(b'0') { at + 1 } else { self.digits(at)? };
-        let mut is_integer = true;
-        if self.peek(at) == Some(b'.') {
-            at = self.digits(at + 1)?;
-            is_integer = false;
+    /// Reads a number, whose digits start at `whole`.
+    #[inline(always)]
+    fn number(&mut self, start: usize, whole: usize) -> Place {
+        let end = self.digits(whole)?;
+        let is_zero = self.peek(whole) == b'0';
+        if is_zero && end > whole + 1 {
+            return None;
         }
-        if matches!(self.peek(at), Some(b'e' | b'E')) {
+        if matches!(self.peek(end), b'.' | b'e' | b'E') {
+            return self.fraction(start, whole, end);
+        }
+        self.push_number(start, end, !(is_zero && start < whole))
+    }
+
+    /// By itself, so that no other number's place is computed from whether it has a sign.
+    #[inline(never)]
+    fn negative_number(&mut self, start: usize) -> Place {
+        self.number(start, start + 1)
+    }
+
+    /// Reads what follows the digits of a number before its point or exponent.
+    fn fraction(&mut self, start: usize, whole: usize, point: usize) -> Place {
+        let mut at = point;
+        if self.peek(at) == b'.' {
+            at = self.digits(at + 1)?;
+        }
+        if !matches!(self.peek(at), b'e' | b'E') && self.peek(whole) != b'0' {
+            let is_short =
+                point - whole <= number::MAX_WHOLE_DIGITS && at - whole <= number::MAX_EXACT_DIGITS;
+            if is_short {
+                let ends_as_in_java = at == point + 2 || self.peek(at - 1) != b'0';
+                return self.push_number(start, at, ends_as_in_java);
+            }
+        }
+        self.any_fraction(start, at)
+    }
+
+    /// Reads what follows a number's digits, and looks at all of it.
+    #[inline(never)]
+    fn any_fraction(&mut self, start: usize, digits_end: usize) -> Place {
+        let mut at = digits_end;
+        if matches!(self.peek(at), b'e' | b'E') {
             at += 1;
-            at += usize::from(matches!(self.peek(at), Some(b'+' | b'-')));
+            at += usize::from(matches!(self.peek(at), b'+' | b'-'));
             at = self.digits(at)?;
-            is_integer = false;
         }
         let text = &self.text[start..at];
-        self.budget.steps(number::steps(text.len()))?;
-        let verbatim = if is_integer {
-            text != "-0"
-        } else {
-            if text.len() > number::MAX_DOUBLE_CHARACTERS as usize {
-                number::number(text).ok_or(Failure::Syntax)?;
+        if text.len() > number::MAX_DOUBLE_CHARACTERS as usize {
+            if text.len() <= MAX_JSON_NUMBER_CHARACTERS {
+                self.within(|budget| budget.steps(number::steps(text.len())))?;
             }
-            number::java_double(text).is_some_and(|java| java.len() == text.len())
-        };
-        if !verbatim {
-            self.blemish(start, at);
+            number::number(text)?;
         }
-        self.push(Node { verbatim, ..node(Kind::Number, start, at) })?;
-        Ok(at)
-    }
-
-    /// Reads one digit or more.
-    fn digits(&self, start: usize) -> Place {
-        let mut at = start;
-        while matches!(self.peek(at), Some(b'0'..=b'9')) {
-            at += 1;
-        }
-        if at > start { Ok(at) } else { Err(Failure::Syntax) }
-    }
-
-    fn word(&mut self, at: usize, word: &str, kind: Kind) -> Place {
-        let end = at + word.len();
-        if self.bytes.get(at..end) != Some(word.as_bytes()) {
-            return Err(Failure::Syntax);
-        }
-        self.push(node(kind, at, end))?;
-        Ok(end)
+        let verbatim = number::java_double(text).is_some_and(|java| java.len() == text.len());
+        self.push_number(start, at, verbatim)
     }
 
     #[inline(always)]
-    fn push(&mut self, node: Node) -> Result<(), Failure> {
+    fn push_number(&mut self, start: usize, end: usize, verbatim: bool) -> Place {
+        if end - start > MAX_JSON_NUMBER_CHARACTERS {
+            return None;
+        }
+        if !verbatim {
+            self.blemish(start, end);
+        }
+        self.push(Node::new(Kind::Number, start, end).written_anew(!verbatim))?;
+        Some(end)
+    }
+
+    /// Reads one digit or more.
+    #[inline(always)]
+    fn digits(&self, start: usize) -> Place {
+        let mut at = start;
+        while self.peek(at).is_ascii_digit() {
+            at += 1;
+        }
+        if at > start { Some(at) } else { None }
+    }
+
+    #[inline(always)]
+    fn word<const N: usize>(&mut self, at: usize, word: &[u8; N], kind: Kind) -> Place {
+        if self.bytes.get(at..)?.first_chunk::<N>()? != word {
+            return None;
+        }
+        self.push(Node::new(kind, at, at + N))?;
+        Some(at + N)
+    }
+
+    /// Adds a node. The node after it is the next, unless it is closed later.
+    #[inline(always)]
+    fn push(&mut self, node: Node) -> Option<()> {
         if self.nodes.len() == self.nodes.capacity() {
             self.charge()?;
         }
         let next = self.nodes.len() as u32 + 1;
-        self.nodes.push(Node { next, ..node });
-        Ok(())
+        self.nodes.push(node.followed_by(next));
+        Some(())
     }
 
     /// Charges for the values of the nodes since the last time, and for blemishes. The nodes
     /// themselves take less.
     #[cold]
-    fn charge(&mut self) -> Result<(), LimitExceeded> {
+    fn charge(&mut self) -> Option<()> {
         let bytes = (self.nodes.len() - self.keys) * VALUE_BYTES
             + self.keys * KEY_BYTES
             + self.blemishes.len() * size_of::<Span>();
@@ -370,49 +437,43 @@ impl Parser<'_, '_> {
         self.charged = bytes;
         while owed > 0 {
             let share = owed.min(MAX_OUTPUT_BYTES);
-            self.budget.allocate(share)?;
+            self.within(|budget| budget.allocate(share))?;
             owed -= share;
         }
-        Ok(())
+        Some(())
+    }
+
+    fn within(
+        &mut self,
+        spend: impl FnOnce(&mut Budget) -> Result<(), LimitExceeded>,
+    ) -> Option<()> {
+        self.exceeded = spend(self.budget).err();
+        if self.exceeded.is_none() { Some(()) } else { None }
     }
 
     /// The next byte that is no space.
     #[inline(always)]
     fn token(&mut self, at: usize) -> usize {
         match self.peek(at) {
-            Some(b' ' | b'\n' | b'\r' | b'\t') => self.after_space(at),
+            b' ' | b'\n' | b'\r' | b'\t' => self.after_space(at),
             _ => at,
         }
     }
 
+    #[inline(never)]
     fn after_space(&mut self, start: usize) -> usize {
-        let mut at = start + 1;
-        while matches!(self.peek(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            at += 1;
-        }
-        self.blemish(start, at);
-        at
+        let end = space_end(self.bytes, start);
+        self.blemish(start, end);
+        end
     }
 
     fn blemish(&mut self, start: usize, end: usize) {
         self.blemishes.push(Span { start: start as u32, end: end as u32 });
     }
 
+    /// The byte at a place; at the end 0, which is in no JSON text.
     #[inline(always)]
-    fn peek(&self, at: usize) -> Option<u8> {
-        self.bytes.get(at).copied()
-    }
-}
-
-/// A node that the writer writes as it stands. Positions are below 2³², as the text's length is.
-fn node(kind: Kind, start: usize, end: usize) -> Node {
-    Node {
-        start: start as u32,
-        end: end as u32,
-        next: 0,
-        count: 0,
-        kind,
-        verbatim: true,
-        plain: true,
+    fn peek(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::{parse, parse_copy, write};
-use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING};
+use crate::limits::{Budget, LimitExceeded, MAX_JSON_NESTING, MAX_JSON_NUMBER_CHARACTERS};
 use crate::value::{Key, Number, Text, Value};
 
 /// Parses and writes again; `None` where the text is not JSON.
@@ -164,9 +164,27 @@ fn a_document_that_takes_too_much_memory_or_time_meets_a_limit() {
     let many = format!("[{}]", vec!["0"; 4_000_000].join(","));
     let result = parse(&many, &mut Budget::default());
     assert_eq!(result.map(|_| ()), Err(LimitExceeded::WorkingBytes));
-    let long = "1".repeat(1_000_000);
-    let result = parse(&long, &mut Budget::default());
-    assert_eq!(result.map(|_| ()), Err(LimitExceeded::Steps));
+    let numbers = format!("[{}]", vec!["1".repeat(MAX_JSON_NUMBER_CHARACTERS); 10_000].join(","));
+    assert!(matches!(parse(&numbers, &mut Budget::default()), Ok(Some(_))));
+}
+
+#[test]
+fn a_number_that_is_too_long_is_not_json() {
+    let ones = |count: usize| "1".repeat(count);
+    for (text, is_json) in [
+        (ones(MAX_JSON_NUMBER_CHARACTERS), true),
+        (ones(MAX_JSON_NUMBER_CHARACTERS + 1), false),
+        (format!("[-{}]", ones(MAX_JSON_NUMBER_CHARACTERS)), false),
+        (format!("0.{}", ones(MAX_JSON_NUMBER_CHARACTERS - 2)), true),
+        (format!("0.{}", ones(MAX_JSON_NUMBER_CHARACTERS - 1)), false),
+        (format!("1e{}1", "0".repeat(MAX_JSON_NUMBER_CHARACTERS)), false),
+        (ones(10_000_000), false),
+        (format!("{}.5", ones(10_000_000)), false),
+    ] {
+        let value = parse(&text, &mut Budget::default()).expect("within the limits");
+        assert_eq!(value.is_some(), is_json, "{} characters", text.len());
+        assert_eq!(super::number(&text).is_some(), is_json && !text.starts_with('['));
+    }
 }
 
 #[test]

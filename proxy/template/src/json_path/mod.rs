@@ -117,6 +117,20 @@ impl JsonPath {
         }
     }
 
+    /// How what the path finds prints, if the payload's text tells: empty for nothing.
+    pub(crate) fn printed<'v>(
+        &self,
+        root: &'v Value<'_>,
+        budget: &mut Budget,
+    ) -> Result<Option<&'v str>, LimitExceeded> {
+        let Some(part) = part::of(root) else { return Ok(None) };
+        Ok(match part::find(self, part, budget)? {
+            Found::Nothing => Some(""),
+            Found::At(node) => part.printed_node(node),
+            Found::Unclear => None,
+        })
+    }
+
     /// Appends what the path finds as JSON. `false`: that is nothing or null.
     pub(crate) fn write(
         &self,

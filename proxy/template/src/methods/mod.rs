@@ -62,19 +62,19 @@ pub(crate) fn call<'t>(
 ) -> Outcome<'t> {
     budget.steps(1)?;
     let own = match receiver {
-        Value::String(text) => string::call(text, name, arguments, budget)?,
-        Value::List(list) => list::call(list, name, arguments, budget)?,
-        Value::Map(map) => map::call(map, name, arguments, budget)?,
-        Value::Entry(entry) => map::call_entry(entry, name, arguments),
-        Value::Number(number) => number::call(number, name, arguments, budget)?,
-        Value::Boolean(value) => scalar::call_boolean(*value, name, arguments)?,
-        Value::Character(value) => scalar::call_character(*value, name, arguments)?,
+        Value::String(text) => string::call(text, name, arguments, budget),
+        Value::List(list) => list::call(list, name, arguments, budget),
+        Value::Map(map) => map::call(map, name, arguments, budget),
+        Value::Entry(entry) => Ok(map::call_entry(entry, name, arguments)),
+        Value::Number(number) => number::call(number, name, arguments, budget),
+        Value::Boolean(value) => scalar::call_boolean(*value, name, arguments),
+        Value::Character(value) => scalar::call_character(*value, name, arguments),
         Value::Null | Value::Input | Value::Util | Value::Scope(_) | Value::Block(_) => {
             return Ok(None);
         }
     };
-    if own.is_some() {
-        return Ok(own);
+    if !matches!(own, Ok(None)) {
+        return own;
     }
     match call_object(receiver, name, arguments, budget)? {
         Some(value) => Ok(Some(value)),

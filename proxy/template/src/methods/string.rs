@@ -18,18 +18,16 @@ pub(super) fn call<'t>(
     budget: &mut Budget,
 ) -> Outcome<'t> {
     let value = match arguments {
-        [] => without_arguments(text, name, budget)?,
-        _ => match questions(text, name, arguments, budget)? {
-            Some(answer) => Some(answer),
-            None => changed(text, name, arguments, budget)?,
+        [] => without_arguments(text, name, budget),
+        _ => match changed(text, name, arguments, budget) {
+            Ok(None) => questions(text, name, arguments, budget),
+            value => value,
         },
     };
-    if value.is_none() && refuses_null(name, arguments) {
-        return null_pointer();
-    }
     match value {
-        None => statics(text, name, arguments, budget),
-        value => Ok(value),
+        Ok(None) if refuses_null(name, arguments) => null_pointer(),
+        Ok(None) => statics(text, name, arguments, budget),
+        value => value,
     }
 }
 
@@ -106,6 +104,7 @@ fn questions<'t>(
     let whole = text.as_str();
     scan(whole.len(), budget)?;
     Ok(Some(match (name, arguments) {
+        ("equals", [S(other)]) => (whole == other.as_str()).into(),
         ("charAt", [N(Integer(index))]) => Value::Character(char_at(whole, *index)?),
         ("codePointAt", [N(Integer(index))]) => code_point_at(whole, *index)?.into(),
         ("contains", [S(part)]) => {
@@ -390,19 +389,36 @@ fn replaced<'t>(
 ) -> Result<Value<'t>, MethodError> {
     let whole = text.as_str();
     scan(whole.len(), budget)?;
-    let mut found = whole.match_indices(from).peekable();
-    if found.peek().is_none() {
-        return Ok(text.clone().into());
+    let out = match from.as_bytes() {
+        [byte] => copied(whole, memchr::memchr_iter(*byte, whole.as_bytes()), 1, to)?,
+        _ => copied(whole, whole.match_indices(from).map(|(at, _)| at), from.len(), to)?,
+    };
+    Ok(match out {
+        Some(out) => made(out, budget)?.into(),
+        None => text.clone().into(),
+    })
+}
+
+/// A text with what is `length` long at each of these places replaced. `None`: there is no place.
+fn copied(
+    whole: &str,
+    places: impl Iterator<Item = usize>,
+    length: usize,
+    to: &str,
+) -> Result<Option<String>, MethodError> {
+    let mut places = places.peekable();
+    if places.peek().is_none() {
+        return Ok(None);
     }
     let mut out = String::with_capacity(whole.len());
     let mut copied = 0;
-    for (at, matched) in found {
+    for at in places {
         push(whole.get(copied..at).unwrap_or(""), &mut out)?;
         push(to, &mut out)?;
-        copied = at + matched.len();
+        copied = at + length;
     }
     push(whole.get(copied..).unwrap_or(""), &mut out)?;
-    Ok(made(out, budget)?.into())
+    Ok(Some(out))
 }
 
 fn repeated<'t>(

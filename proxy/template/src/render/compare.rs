@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Interrupt, Outcome, Renderer};
 use crate::syntax::ast::{Binary, Expression};
-use crate::value::{ListKind, Value, java_equals};
+use crate::value::{ListKind, MapKind, Value, java_equals};
 
 impl<'t> Renderer<'t> {
     pub(super) fn equal(
@@ -13,6 +13,9 @@ impl<'t> Renderer<'t> {
         left: &'t Expression,
         right: &'t Expression,
     ) -> Outcome<'t, bool> {
+        if let (Some(left), Some(right)) = (self.variables.text(left), self.variables.text(right)) {
+            return Ok(left == right);
+        }
         let left = self.value(left)?;
         let right = self.value(right)?;
         match (&left, &right) {
@@ -34,6 +37,11 @@ impl<'t> Renderer<'t> {
             _ if std::mem::discriminant(&left) == std::mem::discriminant(&right) => {
                 Ok(java_equals(&left, &right, &mut self.budget)?)
             }
+            (Value::String(text), other) | (other, Value::String(text))
+                if first_printed(other).is_some_and(|first| !text.as_str().starts_with(first)) =>
+            {
+                Ok(false)
+            }
             // Of different classes: Velocity compares their texts.
             _ => {
                 let left = self.text_of(&left)?;
@@ -53,6 +61,15 @@ impl<'t> Renderer<'t> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// What the text of a list or map starts with, whatever it holds.
+fn first_printed(value: &Value<'_>) -> Option<char> {
+    match value {
+        Value::List(_) => Some('['),
+        Value::Map(map) if map.kind != MapKind::Context => Some('{'),
+        _ => None,
     }
 }
 

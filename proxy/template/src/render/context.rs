@@ -11,7 +11,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::variables::plain;
-use super::{Interrupt, Outcome, Renderer};
+use super::{Interrupt, Outcome, Renderer, push_within};
 use crate::limits::{LimitExceeded, MAX_JSON_NESTING};
 use crate::syntax::ast::{Accessor, Symbol};
 use crate::value::{Entries, Hashing, Key, Map, MapKind, Text, Value};
@@ -20,6 +20,9 @@ use crate::{ContextValue, ContextWrites};
 pub(super) const REQUEST_OVERRIDE: &str = "requestOverride";
 pub(super) const RESPONSE_OVERRIDE: &str = "responseOverride";
 const PARAMETERS: [&str; 3] = ["header", "path", "querystring"];
+
+/// The names that lead to an entry.
+type Names<'t> = SmallVec<[&'t str; 4]>;
 
 pub(super) struct Context<'t> {
     /// What earlier templates of the exchange wrote.
@@ -110,6 +113,9 @@ impl<'t> Renderer<'t> {
             if root == Symbol::CONTEXT {
                 return self.context_reference(accessors);
             }
+            if let [Accessor::Property(name, _)] = accessors {
+                return Ok(self.values.stage_variable(name).map_or(Value::Null, Value::from));
+            }
             if let Some(key) = self.path_key(&accessors[0])? {
                 let value = self.values.stage_variable(key.as_str());
                 return self.follow(value.map_or(Value::Null, Value::from), &accessors[1..]);
@@ -119,8 +125,49 @@ impl<'t> Renderer<'t> {
         self.follow(value, accessors)
     }
 
+    /// Writes an entry that the gateway gives, without making it into a value first. False:
+    /// nothing was done.
+    pub(super) fn write_given(
+        &mut self,
+        root: Symbol,
+        accessors: &'t [Accessor],
+    ) -> Outcome<'t, bool> {
+        let mut names = Names::new();
+        if accessors.is_empty()
+            || !only_properties(accessors, &mut names)
+            || !self.variables.is_builtin(root)
+        {
+            return Ok(false);
+        }
+        if root == Symbol::STAGE_VARIABLES {
+            let [name] = names[..] else { return Ok(false) };
+            push_within(self.values.stage_variable(name).unwrap_or_default(), &mut self.output)?;
+            return Ok(true);
+        }
+        if self.context.whole.is_some() || self.context.is_written(names[0]) {
+            return Ok(false);
+        }
+        match self.given_below(&names) {
+            None => Ok(true),
+            Some((ContextValue::Object, length)) if length < names.len() => Ok(true),
+            Some((ContextValue::Text(text), length)) if length == names.len() => {
+                push_within(&text, &mut self.output)?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// What the gateway gives for keys, or else for as many of them as it gives something for:
+    /// the others may be properties of that value.
+    fn given_below(&self, keys: &[&str]) -> Option<(ContextValue<'t>, usize)> {
+        let values = self.values;
+        (1..=keys.len()).rev().find_map(|length| Some((values.context(&keys[..length])?, length)))
+    }
+
     fn context_reference(&mut self, accessors: &'t [Accessor]) -> Outcome<'t, Value<'t>> {
-        if let Some(names) = property_names(accessors)
+        let mut names = Names::new();
+        if only_properties(accessors, &mut names)
             && self.context.whole.is_none()
             && !self.context.is_written(names[0])
         {
@@ -152,16 +199,7 @@ impl<'t> Renderer<'t> {
         keys: &[&str],
         accessors: &'t [Accessor],
     ) -> Outcome<'t, Value<'t>> {
-        let values = self.values;
-        let mut length = keys.len();
-        // A shorter path, if the rest of it are properties of a value.
-        let value = loop {
-            match values.context(&keys[..length]) {
-                Some(value) => break value,
-                None if length == 1 => return Ok(Value::Null),
-                None => length -= 1,
-            }
-        };
+        let Some((value, length)) = self.given_below(keys) else { return Ok(Value::Null) };
         match value {
             ContextValue::Object if length < keys.len() => Ok(Value::Null),
             ContextValue::Object => {
@@ -333,14 +371,14 @@ impl<'t> Renderer<'t> {
     }
 }
 
-/// The names, if all accessors are properties.
-fn property_names(accessors: &[Accessor]) -> Option<SmallVec<[&str; 4]>> {
-    let mut names = SmallVec::new();
-    for accessor in accessors {
-        let Accessor::Property(name, _) = accessor else { return None };
-        names.push(&**name);
-    }
-    Some(names)
+/// Whether all accessors are properties, whose names are added to `names`.
+#[inline]
+fn only_properties<'t>(accessors: &'t [Accessor], names: &mut Names<'t>) -> bool {
+    accessors.iter().all(|accessor| {
+        let name = accessor.property_name();
+        names.extend(name);
+        name.is_some()
+    })
 }
 
 fn borrowed(text: Cow<'_, str>) -> Text<'_> {

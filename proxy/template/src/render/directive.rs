@@ -21,6 +21,8 @@ struct Elements<'t> {
     source: Source<'t>,
     length: usize,
     next: usize,
+    /// Of the element before, in the text of a list that isn't made.
+    place: u32,
 }
 
 enum Source<'t> {
@@ -39,7 +41,7 @@ impl<'t> Elements<'t> {
             _ => return None,
         };
         let length = source.length();
-        Some(Self { source, length, next: 0 })
+        Some(Self { source, length, next: 0, place: 0 })
     }
 
     fn has_next(&self) -> bool {
@@ -62,7 +64,7 @@ impl<'t> Elements<'t> {
         let index = self.next;
         self.next += 1;
         Ok(match &self.source {
-            Source::List(list) => list.get(index),
+            Source::List(list) => list.items.get_next(index, &mut self.place),
             Source::Map(map) => {
                 map.entries.borrow().get_index(index).map(|(_, value)| value.clone())
             }
@@ -130,7 +132,7 @@ impl<'t> Renderer<'t> {
             let length = usize::try_from(first.abs_diff(last)).unwrap_or(usize::MAX);
             let step = if first >= last { -1 } else { 1 };
             let source = Source::Range { first, step };
-            Elements { source, length: length.saturating_add(1), next: 0 }
+            Elements { source, length: length.saturating_add(1), next: 0, place: 0 }
         }))
     }
 

@@ -1,8 +1,8 @@
 //! Expressions: their values, and as conditions.
 
 use super::arithmetic::calculate;
-use super::{Outcome, Renderer};
-use crate::syntax::ast::{Binary, Expression, Node, Operator};
+use super::{Outcome, Renderer, scope};
+use crate::syntax::ast::{Accessor, Binary, Expression, Node, Operator, Reference};
 use crate::value::{Entries, Hashing, ListKind, MapKind, Value};
 
 impl<'t> Renderer<'t> {
@@ -14,13 +14,15 @@ impl<'t> Renderer<'t> {
             Expression::Boolean(value) => Ok((*value).into()),
             // Velocity only allows words among a macro's arguments, where they are refused.
             Expression::Word(_) => Ok(Value::Null),
+            Expression::Reference(reference) => {
+                self.nested(|renderer| renderer.reference(reference))
+            }
             compound => self.nested(|renderer| renderer.compound(compound)),
         }
     }
 
     fn compound(&mut self, expression: &'t Expression) -> Outcome<'t, Value<'t>> {
         match expression {
-            Expression::Reference(reference) => self.reference(reference),
             Expression::Interpolated(block) => self.interpolated(block),
             Expression::List(items) => self.list(items),
             Expression::Map(entries) => self.map(entries),
@@ -46,21 +48,35 @@ impl<'t> Renderer<'t> {
             Expression::Boolean(value) => Ok(*value),
             Expression::Not(operand) => self.nested(|renderer| Ok(!renderer.condition(operand)?)),
             Expression::Binary(binary) => self.nested(|renderer| renderer.binary_condition(binary)),
-            Expression::Reference(reference) => match self.reference(reference)? {
-                Value::Null => Ok(false),
-                Value::Boolean(value) => Ok(value),
-                // Velocity asks for its text, which runs the block.
-                Value::Block(block) => {
-                    let mut rendered = false;
-                    self.captured(|renderer| {
-                        rendered = renderer.render_block_reference(&block)?;
-                        Ok(())
-                    })?;
-                    Ok(rendered)
-                }
-                _ => Ok(true),
-            },
+            Expression::Reference(reference) => self.reference_condition(reference),
             _ => Ok(false),
+        }
+    }
+
+    fn reference_condition(&mut self, reference: &'t Reference) -> Outcome<'t, bool> {
+        match (self.variables.value(reference.root), &*reference.accessors) {
+            (Some(Value::Boolean(value)), []) => return Ok(*value),
+            (Some(Value::String(_)), []) => return Ok(true),
+            (Some(Value::Scope(scope)), [Accessor::Property(name, _)]) => {
+                if let Some(value) = scope::flag(scope, name) {
+                    return Ok(value);
+                }
+            }
+            _ => {}
+        }
+        match self.reference(reference)? {
+            Value::Null => Ok(false),
+            Value::Boolean(value) => Ok(value),
+            // Velocity asks for its text, which runs the block.
+            Value::Block(block) => {
+                let mut rendered = false;
+                self.captured(|renderer| {
+                    rendered = renderer.render_block_reference(&block)?;
+                    Ok(())
+                })?;
+                Ok(rendered)
+            }
+            _ => Ok(true),
         }
     }
 

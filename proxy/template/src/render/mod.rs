@@ -128,11 +128,21 @@ impl<'t> Renderer<'t> {
     }
 
     fn block(&mut self, block: &'t [Node]) -> Outcome<'t, ()> {
-        self.nested(|renderer| block.iter().try_for_each(|node| renderer.node(node)))
+        self.nested(|renderer| {
+            for node in block {
+                renderer.budget.steps(1)?;
+                match node {
+                    Node::Text(text) => renderer.push(text)?,
+                    Node::Reference(reference) => renderer.render_reference(reference)?,
+                    directive => renderer.directive(directive)?,
+                }
+            }
+            Ok(())
+        })
     }
 
-    fn node(&mut self, node: &'t Node) -> Outcome<'t, ()> {
-        self.budget.steps(1)?;
+    #[inline(never)]
+    fn directive(&mut self, node: &'t Node) -> Outcome<'t, ()> {
         match node {
             Node::Text(text) => Ok(self.push(text)?),
             Node::Reference(reference) => self.render_reference(reference),
@@ -152,6 +162,7 @@ impl<'t> Renderer<'t> {
     }
 
     /// Runs something within another, as deep as the stack allows.
+    #[inline]
     fn nested<T>(&mut self, run: impl FnOnce(&mut Self) -> Outcome<'t, T>) -> Outcome<'t, T> {
         if self.nesting == MAX_RENDER_NESTING {
             return Err(LimitExceeded::RenderNesting.into());
@@ -243,13 +254,8 @@ fn push_within(text: &str, output: &mut String) -> Result<(), LimitExceeded> {
 
 /// What most renderings come to, in bytes.
 fn expected_length(program: &Program, values: &dyn TemplateValues) -> usize {
-    let expected = |node: &Node| match node {
-        Node::Text(text) => text.len(),
-        Node::Foreach(_) | Node::MacroCall(_) => 256,
-        _ => 32,
-    };
     let payload = if program.writes_payload { values.body().len() } else { 0 };
-    program.body.iter().map(expected).sum::<usize>() + payload + payload / 8
+    program.expected_length + payload + payload / 8
 }
 
 impl Interrupt<'_> {

@@ -1,18 +1,17 @@
 //! References: read, written to the output, and set.
 
-use smallvec::SmallVec;
-
 use super::{Interrupt, Outcome, Renderer, push_within, scope};
 use crate::input::Input;
 use crate::limits::{LimitExceeded, MAX_OUTPUT_BYTES};
 use crate::methods;
 use crate::parameters;
 use crate::syntax::ast::{Accessor, Builtin, Expression, Method, Reference, Set, Symbol};
-use crate::util;
+use crate::util::{self, TextFunction};
 use crate::value::{BlockReference, Map, Number, Value, reaches};
 
 impl<'t> Renderer<'t> {
     /// A reference as a statement.
+    #[inline]
     pub(super) fn render_reference(&mut self, reference: &'t Reference) -> Outcome<'t, ()> {
         if !reference.escaped && reference.prefix.is_empty() {
             return self.write_reference(reference);
@@ -96,42 +95,61 @@ impl<'t> Renderer<'t> {
     /// Writes what a reference leads to. What `$input.json(…)` and `$util.urlEncode(…)` give
     /// goes to the output without being made into a value first.
     pub(super) fn write_reference(&mut self, reference: &'t Reference) -> Outcome<'t, ()> {
-        if reference.accessors.is_empty()
-            && let Some(Value::String(text)) = self.variables.value(reference.root)
+        let accessors = &*reference.accessors;
+        match self.variables.value(reference.root) {
+            Some(Value::String(text)) if accessors.is_empty() => {
+                return Ok(push_within(text.as_str(), &mut self.output)?);
+            }
+            Some(Value::Map(map)) if !accessors.is_empty() => {
+                if let Some(text) =
+                    map.entries.printed(accessors.iter().map(Accessor::property_name))
+                {
+                    return Ok(push_within(text, &mut self.output)?);
+                }
+            }
+            _ => {}
+        }
+        if let [Accessor::Method(method)] = accessors
+            && let Some(receiver @ (Value::Input | Value::Util)) =
+                self.variables.value(reference.root)
         {
-            return Ok(push_within(text.as_str(), &mut self.output)?);
+            let is_input = matches!(receiver, Value::Input);
+            self.location = reference.location;
+            if self.write_builtin(is_input, method)? {
+                return Ok(());
+            }
+        } else if matches!(reference.root, Symbol::CONTEXT | Symbol::STAGE_VARIABLES)
+            && self.write_given(reference.root, accessors)?
+        {
+            return Ok(());
         }
-        let receiver = match (reference.root, &*reference.accessors) {
-            (Symbol::INPUT | Symbol::UTIL, [Accessor::Method(method)])
-                if method.builtin.is_some() =>
-            {
-                self.location = reference.location;
-                self.variable(reference.root)?
-            }
-            _ => {
-                let value = self.reference(reference)?;
-                return self.write(&value);
-            }
-        };
-        match &*reference.accessors {
-            [Accessor::Method(method)] if self.write_builtin(&receiver, method)? => Ok(()),
-            accessors => {
-                let value = self.follow(receiver, accessors)?;
-                self.write(&value)
-            }
-        }
+        let value = self.reference(reference)?;
+        self.write(&value)
     }
 
-    /// False: the method makes no text, and nothing was done.
-    fn write_builtin(&mut self, receiver: &Value<'t>, method: &'t Method) -> Outcome<'t, bool> {
-        match (receiver, &method.builtin) {
-            (Value::Input, Some(Builtin::Json(path))) => {
+    /// Writes what a method of `$input` or else of `$util` makes. False: nothing was done.
+    fn write_builtin(&mut self, is_input: bool, method: &'t Method) -> Outcome<'t, bool> {
+        match &method.builtin {
+            Some(Builtin::Json(path)) if is_input => {
                 self.location = method.location;
                 self.budget.steps(1)?;
                 self.input.json(path, &mut self.budget, &mut self.output)?;
             }
-            (Value::Util, Some(Builtin::Text(function))) => {
+            Some(Builtin::Path(path)) if is_input => {
+                self.location = method.location;
+                self.budget.steps(1)?;
+                let Some(text) = self.input.printed_path(path, &mut self.budget)? else {
+                    return Ok(false);
+                };
+                push_within(text, &mut self.output)?;
+            }
+            Some(Builtin::Text(function)) if !is_input => {
                 let [argument] = &*method.arguments else { return Ok(false) };
+                if let Expression::Reference(entry) = argument
+                    && self.write_entry(*function, entry)?
+                {
+                    return Ok(true);
+                }
                 let argument = self.value(argument)?;
                 self.location = method.location;
                 function.write(&argument, &mut self.output, &mut self.budget)?;
@@ -142,6 +160,31 @@ impl<'t> Renderer<'t> {
             return Err(LimitExceeded::OutputBytes.into());
         }
         Ok(true)
+    }
+
+    /// Writes what a function makes of `$map.get('key')`, if that is a string that needs no copy.
+    /// False: nothing was done.
+    fn write_entry(&mut self, function: TextFunction, entry: &'t Reference) -> Outcome<'t, bool> {
+        let Some(Value::Map(map)) = self.variables.value(entry.root) else { return Ok(false) };
+        let [Accessor::Method(method)] = &*entry.accessors else { return Ok(false) };
+        let [key] = &*method.arguments else { return Ok(false) };
+        if !matches!(method.builtin, Some(Builtin::Get)) {
+            return Ok(false);
+        }
+        let Some(key) = self.variables.text(key) else { return Ok(false) };
+        self.location = entry.location;
+        self.budget.steps(3)?;
+        let (output, budget) = (&mut self.output, &mut self.budget);
+        let written =
+            map.entries.with_string(key, |text| function.write_string(text, output, budget));
+        match written {
+            Some(written) => written?,
+            None => return Ok(false),
+        }
+        match self.output.len() {
+            ..=MAX_OUTPUT_BYTES => Ok(true),
+            _ => Err(LimitExceeded::OutputBytes.into()),
+        }
     }
 
     /// What accessors lead to. Null ends the way.
@@ -187,13 +230,19 @@ impl<'t> Renderer<'t> {
             }
             (Value::Input, Some(Builtin::Json(_))) | (Value::Util, Some(Builtin::Text(_))) => {
                 let text = self.captured(|renderer| {
-                    renderer.write_builtin(receiver, method)?;
+                    let is_input = matches!(receiver, Value::Input);
+                    renderer.write_builtin(is_input, method)?;
                     Ok(())
                 })?;
                 return Ok(text.into());
             }
             (Value::Input, Some(Builtin::Parameter)) => {
                 let [name] = &*method.arguments else { return Ok(Value::Null) };
+                if let Expression::String(name) = name {
+                    self.location = method.location;
+                    self.budget.steps(1)?;
+                    return Ok(self.input.parameters().find(name, &mut self.budget)?);
+                }
                 let name = self.value(name)?;
                 self.location = method.location;
                 if let Value::String(name) = &name {
@@ -213,7 +262,24 @@ impl<'t> Renderer<'t> {
             }
             _ => {}
         }
-        let mut arguments = SmallVec::<[Value<'t>; 2]>::new();
+        match &*method.arguments {
+            [] => {
+                self.location = method.location;
+                return self.call(receiver, &method.name, &[]);
+            }
+            [argument] => {
+                let argument = self.value(argument)?;
+                self.location = method.location;
+                return self.call(receiver, &method.name, std::slice::from_ref(&argument));
+            }
+            [first, second] => {
+                let arguments = [self.value(first)?, self.value(second)?];
+                self.location = method.location;
+                return self.call(receiver, &method.name, &arguments);
+            }
+            _ => {}
+        }
+        let mut arguments = Vec::with_capacity(method.arguments.len());
         for argument in &method.arguments {
             arguments.push(self.value(argument)?);
         }
@@ -268,7 +334,10 @@ impl<'t> Renderer<'t> {
             }
             other => methods::call(other, name, arguments, &mut self.budget)?,
         };
-        Ok(result.unwrap_or(Value::Null))
+        match result {
+            Some(value) => Ok(value),
+            None => Ok(Value::Null),
+        }
     }
 
     /// `receiver[index]` is `receiver.get(index)`.

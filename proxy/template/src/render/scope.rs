@@ -12,14 +12,25 @@ pub(super) fn entries<'t>(scope: &Scope<'t>) -> Map<'t> {
     scope.state.borrow_mut().entries.get_or_insert_with(new).clone()
 }
 
+/// A property that says yes or no.
+pub(super) fn flag(scope: &Scope<'_>, name: &str) -> Option<bool> {
+    let state = scope.state.borrow();
+    match name {
+        "hasNext" => Some(state.has_next),
+        "first" => Some(state.index < 1),
+        "last" => Some(!state.has_next),
+        _ => None,
+    }
+}
+
 pub(super) fn property<'t>(scope: &Rc<Scope<'t>>, name: &str) -> Value<'t> {
+    if let Some(value) = flag(scope, name) {
+        return value.into();
+    }
     let state = scope.state.borrow();
     match name {
         "index" => state.index.into(),
         "count" => state.index.saturating_add(1).into(),
-        "hasNext" => state.has_next.into(),
-        "first" => (state.index < 1).into(),
-        "last" => (!state.has_next).into(),
         "parent" => match &state.parent {
             Some(parent @ Value::Scope(_)) => parent.clone(),
             _ => Value::Null,

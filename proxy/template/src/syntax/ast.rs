@@ -53,6 +53,8 @@ pub(crate) struct Program {
     pub(crate) counts: bool,
     /// The whole payload may be written.
     pub(crate) writes_payload: bool,
+    /// What most renderings come to, in bytes, besides the payload.
+    pub(crate) expected_length: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]

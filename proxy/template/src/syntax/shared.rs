@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::ast::{Block, Macro, Program, Symbol};
+use super::ast::{Block, Macro, Node, Program, Symbol};
+
+/// How often the body of most loops runs.
+const EXPECTED_PASSES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -49,6 +52,7 @@ impl Shared {
 
     pub(super) fn into_program(self, body: Block) -> Program {
         Program {
+            expected_length: expected_length(&body),
             body,
             symbols: self.symbols,
             macros: self.macros,
@@ -56,4 +60,18 @@ impl Shared {
             writes_payload: self.writes_payload,
         }
     }
+}
+
+/// What the nodes of a template write, about, in bytes.
+fn expected_length(block: &[Node]) -> usize {
+    let text = |node: &Node| if let Node::Text(text) = node { text.len() } else { 16 };
+    let expected = |node: &Node| match node {
+        Node::Text(text) => text.len(),
+        Node::Foreach(directive) => {
+            EXPECTED_PASSES * directive.body.iter().map(text).sum::<usize>().min(512)
+        }
+        Node::MacroCall(_) => 256,
+        _ => 32,
+    };
+    block.iter().map(expected).sum()
 }

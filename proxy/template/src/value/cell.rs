@@ -47,6 +47,9 @@ impl<'t> Unmade<'t> {
         if let Some((_, value)) = children.iter().find(|child| child.0 == node) {
             return value.clone();
         }
+        if children.capacity() == 0 {
+            children.reserve(self.part.count().min(MAX_SEARCHED_ITEMS));
+        }
         let value = self.part.value(node);
         children.push((node, value.clone()));
         value
@@ -111,6 +114,20 @@ impl<'t> ListCell<'t> {
                 unmade.part.item(index).map(|node| unmade.child(node))
             }
             _ => self.borrow().get(index).cloned(),
+        }
+    }
+
+    /// Like [`Self::get`] for one index after the other, from 0. `place` is kept between calls.
+    pub(crate) fn get_next(&self, index: usize, place: &mut u32) -> Option<Value<'t>> {
+        match (self.made.get(), &self.unmade) {
+            (None, Some(unmade)) if index < MAX_SEARCHED_ITEMS.min(unmade.part.count()) => {
+                *place = match index {
+                    0 => unmade.part.root() + 1,
+                    _ => unmade.part.item_after(*place),
+                };
+                Some(unmade.child(*place))
+            }
+            _ => self.get(index),
         }
     }
 
@@ -186,9 +203,22 @@ impl<'t> MapCell<'t> {
         }
     }
 
+    /// Gives a string that was made; `None` if there is none of this key.
+    #[inline]
+    pub(crate) fn with_string<R>(&self, key: &str, give: impl FnOnce(&str) -> R) -> Option<R> {
+        let entries = self.made.get()?.borrow();
+        entries.get(key).and_then(Value::as_str).map(give)
+    }
+
     /// What names lead to, one below the other, if the text tells that without a map being made.
     pub(crate) fn read<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<Value<'t>> {
         self.unchanged()?.read(names)
+    }
+
+    /// How what names lead to prints, if the text tells that without a value being made.
+    #[inline]
+    pub(crate) fn printed<'n>(&self, names: impl Iterator<Item = Option<&'n str>>) -> Option<&str> {
+        self.unchanged()?.printed(names)
     }
 
     pub(crate) fn contains_key(&self, key: &str) -> bool {

@@ -134,14 +134,38 @@ pub(super) fn split<'t>(
     budget: &mut Budget,
 ) -> Outcome<'t> {
     let whole = text.as_str();
+    if let [byte] = pattern.as_bytes()
+        && is_literal(*byte)
+    {
+        scan(whole.len(), budget)?;
+        let mut places = memchr::memchr_iter(*byte, whole.as_bytes());
+        return parts(text, limit, budget, |_| Ok(places.next().map(|at| at..at + 1)));
+    }
     let pattern = Pattern::kept(pattern, whole, false, budget)?;
     let mut search = Search::new(&pattern, whole, budget)?;
+    parts(text, limit, budget, |budget| {
+        Ok(search.next(false, budget)?.and_then(|groups| groups.into_iter().next().flatten()))
+    })
+}
+
+/// Whether a character by itself is no pattern, but text.
+fn is_literal(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" !\"#%&',-/:;<=>@_`~".contains(&byte)
+}
+
+/// What lies between matches.
+fn parts<'t>(
+    text: &Text<'t>,
+    limit: i32,
+    budget: &mut Budget,
+    mut next: impl FnMut(&mut Budget) -> Result<Option<Range<usize>>, MethodError>,
+) -> Outcome<'t> {
+    let whole = text.as_str();
     let wanted = usize::try_from(limit).ok().filter(|limit| *limit > 0);
     let mut parts: Vec<Value<'t>> = Vec::new();
     let mut start = 0;
     while wanted.is_none_or(|wanted| parts.len() + 1 < wanted) {
-        let Some(groups) = search.next(false, budget)? else { break };
-        let Some(Some(found)) = groups.into_iter().next() else { break };
+        let Some(found) = next(budget)? else { break };
         // No empty part before a match of nothing at the start.
         if found.end == 0 {
             continue;
