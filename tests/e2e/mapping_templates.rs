@@ -245,7 +245,8 @@ fn http2_clients_are_validated_and_reshaped_too() {
         "x-amazon-apigateway-request-validators",
         json!({ "body": { "validateRequestBody": true, "validateRequestParameters": false } }),
     );
-    let mut client = Gateway::dev(api).connect_http2();
+    let gateway = Gateway::dev(api);
+    let mut client = gateway.connect_http2();
     let refused = client.call(post("/?q=1", "{}"));
     assert_error(&refused, 400, "BadRequestException", "Invalid request body");
     assert_eq!(client.call(post("/?q=1", r#"{"n": 2}"#)).summary(), (202, "done".into()));

@@ -75,10 +75,12 @@ fn without_arguments<'t>(text: &Text<'t>, name: &str, budget: &mut Budget) -> Ou
         "toLowerCase" if !whole.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase()) => {
             text.clone().into()
         }
+        "toLowerCase" if whole.is_ascii() => made(whole.to_ascii_lowercase(), budget)?.into(),
         "toLowerCase" => made(whole.to_lowercase(), budget)?.into(),
         "toUpperCase" if !whole.bytes().any(|b| !b.is_ascii() || b.is_ascii_lowercase()) => {
             text.clone().into()
         }
+        "toUpperCase" if whole.is_ascii() => made(whole.to_ascii_uppercase(), budget)?.into(),
         "toUpperCase" => made(whole.to_uppercase(), budget)?.into(),
         "intern" => text.clone().into(),
         "getBytes" => {
