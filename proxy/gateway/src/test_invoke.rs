@@ -204,10 +204,7 @@ async fn invoke(
         CompiledIntegration::HttpProxy(http) => {
             proxy(core, head, exchange, (method, http), body, deadline).await
         }
-        _ => {
-            let body = request_body::prepare(&core.limits, head, exchange, method, body).await?;
-            mapped::answer(core, head, exchange, method, &body, deadline).await
-        }
+        _ => mapped::answer(core, head, exchange, method, body, deadline).await,
     }
 }
 

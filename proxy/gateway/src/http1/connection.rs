@@ -347,10 +347,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn mapped(&mut self, method: &CompiledMethod) -> Result<LocalResponse, Refusal> {
         let core = self.core.clone();
         let body = self.read_body().await?;
-        let exchange = &mut self.exchange;
-        let body = request_body::prepare(&core.limits, &self.head, exchange, method, body).await?;
-        let deadline = &mut self.deadline;
-        phases::mapped::answer(&core, &self.head, exchange, method, &body, deadline).await
+        let (exchange, deadline) = (&mut self.exchange, &mut self.deadline);
+        phases::mapped::answer(&core, &self.head, exchange, method, body, deadline).await
     }
 
     /// Reads the whole request body, within the payload quota.

@@ -27,45 +27,35 @@ use crate::template_values::TemplateView;
 const NO_STATUS: &str =
     "Unable to parse statusCode. It should be an integer that is defined in the request template.";
 
-/// Answers a request whose body has been prepared. Dropped while it waits for the backend, the
+/// Answers a request with this body, as it arrived. Dropped while it waits for the backend, the
 /// connection to the backend is closed.
 pub async fn answer(
     core: &Core,
     head: &RequestHead,
     exchange: &mut Exchange,
     method: &CompiledMethod,
-    body: &[u8],
+    body: Vec<u8>,
     deadline: &mut Deadline,
 ) -> Result<LocalResponse, Refusal> {
-    let mut response = call(core, head, exchange, method, body, deadline).await?;
+    let body = request_body::prepare(&core.limits, head, exchange, method, body).await?;
+    let mut response = match &method.integration {
+        CompiledIntegration::Http { http, request, responses } => {
+            let content = integration_body(head, exchange, method, request, &body)?;
+            let call = HttpCall { core, head, http, responses };
+            call.run(exchange, &body, &content, deadline).await?
+        }
+        CompiledIntegration::Mock { request, responses } => {
+            let content = integration_body(head, exchange, method, request, &body)?;
+            let status = tollgate_template::mock_status(&String::from_utf8_lossy(&content));
+            let status = status.ok_or_else(|| configuration_error(NO_STATUS))?;
+            map(head, exchange, responses, &Backend { status, head: None, body: &[] })?
+        }
+        other => return Err(unreachable_integration(other)),
+    };
     if let Some(compression) = response_compression(head, exchange) {
         compression.compress(&mut response).await;
     }
     Ok(response)
-}
-
-async fn call(
-    core: &Core,
-    head: &RequestHead,
-    exchange: &mut Exchange,
-    method: &CompiledMethod,
-    body: &[u8],
-    deadline: &mut Deadline,
-) -> Result<LocalResponse, Refusal> {
-    match &method.integration {
-        CompiledIntegration::Http { http, request, responses } => {
-            let content = integration_body(head, exchange, method, request, body)?;
-            let call = HttpCall { core, head, http, responses };
-            call.run(exchange, body, &content, deadline).await
-        }
-        CompiledIntegration::Mock { request, responses } => {
-            let content = integration_body(head, exchange, method, request, body)?;
-            let status = tollgate_template::mock_status(&String::from_utf8_lossy(&content));
-            let status = status.ok_or_else(|| configuration_error(NO_STATUS))?;
-            map(head, exchange, responses, &Backend { status, head: None, body: &[] })
-        }
-        other => Err(unreachable_integration(other)),
-    }
 }
 
 /// What the integration gets as its body.

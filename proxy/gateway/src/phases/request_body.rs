@@ -37,7 +37,7 @@ pub fn coding(head: &RequestHead) -> Result<Option<Coding>, Refusal> {
 }
 
 /// Takes the body as it arrived and gives what mappings, templates and the integration see.
-pub async fn prepare(
+pub(super) async fn prepare(
     limits: &Limits,
     head: &RequestHead,
     exchange: &mut Exchange,
