@@ -60,7 +60,7 @@ impl<'t> Input<'t> {
             // A null takes the place of a string in Java.
             [Value::Null] => Some(""),
             _ if matches!(name, "json" | "path" | "params") => {
-                return Err(MethodError::Thrown(format!("$input.{name} takes one string")));
+                return Err(MethodError::thrown(format!("$input.{name} takes one string")));
             }
             _ => return Ok(None),
         };
@@ -158,7 +158,7 @@ fn compiled(path: &str, budget: &mut Budget) -> Result<Rc<JsonPath>, MethodError
     }
     budget.steps(10 + path.len() as u64)?;
     let compiled = JsonPath::parse(path).map_err(|error| {
-        MethodError::Thrown(format!("Could not compile the JSONPath '{}': {error}", shown(path)))
+        MethodError::thrown(format!("Could not compile the JSONPath '{}': {error}", shown(path)))
     })?;
     let compiled = Rc::new(compiled);
     if path.len() <= MAX_KEPT_PATH_BYTES {

@@ -32,8 +32,10 @@ impl<'t> Parameters<'t> {
     pub(crate) fn find(&self, name: &str, budget: &mut Budget) -> Result<Value<'t>, LimitExceeded> {
         budget.steps(1)?;
         for location in LOCATIONS {
-            if let Some(value) = self.values.parameter(location, name) {
-                return Ok(Value::String(text(value, budget)?));
+            match self.values.parameter(location, name) {
+                Some(Cow::Borrowed(value)) => return Ok(Value::from(value)),
+                Some(Cow::Owned(value)) => return made(value, budget),
+                None => {}
             }
         }
         Ok(Value::from(""))
@@ -51,7 +53,8 @@ impl<'t> Parameters<'t> {
             return Ok(map.get(name).unwrap_or(Value::Null));
         }
         match self.values.parameter(location, name) {
-            Some(value) => Ok(Value::String(text(value, budget)?)),
+            Some(Cow::Borrowed(value)) => Ok(Value::from(value)),
+            Some(Cow::Owned(value)) => made(value, budget),
             None => Ok(Value::Null),
         }
     }
@@ -120,13 +123,12 @@ fn index(location: ParameterLocation) -> usize {
     }
 }
 
-fn text<'t>(value: Cow<'t, str>, budget: &mut Budget) -> Result<Text<'t>, LimitExceeded> {
-    if let Cow::Owned(value) = &value {
-        budget.allocate(value.len())?;
-    }
-    Ok(given(value))
+fn made<'t>(value: String, budget: &mut Budget) -> Result<Value<'t>, LimitExceeded> {
+    budget.allocate(value.len())?;
+    Ok(Value::from(value))
 }
 
+#[inline]
 fn given(value: Cow<'_, str>) -> Text<'_> {
     match value {
         Cow::Borrowed(value) => Text::Borrowed(value),

@@ -132,7 +132,7 @@ fn parse_json<'t>(value: &Value<'t>, budget: &mut Budget) -> Result<Value<'t>, M
         Value::String(text) => json::parse_text(text.clone(), budget)?,
         value => json::parse_copy(&text_of(value, budget)?, budget)?,
     };
-    parsed.ok_or_else(|| MethodError::Thrown("$util.parseJson: the text is not JSON".to_owned()))
+    parsed.ok_or_else(|| MethodError::thrown("$util.parseJson: the text is not JSON".to_owned()))
 }
 
 /// Java's `URLDecoder`, which throws for a `%` without two digits.
@@ -153,7 +153,7 @@ fn url_decode(text: &str) -> Result<String, MethodError> {
 }
 
 fn percent_escape(high: Option<u8>, low: Option<u8>) -> Result<u8, MethodError> {
-    let thrown = |message: &str| MethodError::Thrown(format!("URLDecoder: {message}"));
+    let thrown = |message: &str| MethodError::thrown(format!("URLDecoder: {message}"));
     let (Some(high), Some(low)) = (high, low) else {
         return Err(thrown("Incomplete trailing escape (%) pattern"));
     };
@@ -170,7 +170,7 @@ fn percent_escape(high: Option<u8>, low: Option<u8>) -> Result<u8, MethodError> 
 }
 
 fn base64_decode(text: &str) -> Result<String, MethodError> {
-    let thrown = |error| MethodError::Thrown(format!("$util.base64Decode: {error}"));
+    let thrown = |error| MethodError::thrown(format!("$util.base64Decode: {error}"));
     let bytes = BASE64_DECODER.decode(text).map_err(thrown)?;
     Ok(match String::from_utf8(bytes) {
         Ok(text) => text,

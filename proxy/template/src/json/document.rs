@@ -317,6 +317,15 @@ impl<'t> Part<'t> {
         entries
     }
 
+    pub(crate) fn is_object(&self, node: u32) -> bool {
+        self.document.node(node).kind() == Kind::Object
+    }
+
+    /// Makes this a part of another node.
+    pub(crate) fn move_to(&mut self, node: u32) {
+        self.node = node;
+    }
+
     pub(crate) fn root(&self) -> u32 {
         self.node
     }

@@ -55,11 +55,11 @@ pub(super) fn format<'t>(
 }
 
 fn raise<T>(exception: &str, message: impl std::fmt::Display) -> Result<T, MethodError> {
-    Err(MethodError::Thrown(format!("java.util.{exception}: {message}")))
+    Err(MethodError::thrown(format!("java.util.{exception}: {message}")))
 }
 
 fn missing(specifier: &Specifier<'_>) -> MethodError {
-    MethodError::Thrown(format!(
+    MethodError::thrown(format!(
         "java.util.MissingFormatArgumentException: Format specifier '%{}'",
         specifier.written
     ))

@@ -21,6 +21,7 @@
 mod utf16;
 mod digits;
 mod text;
+mod name;
 mod hash;
 mod pattern;
 mod format;
@@ -34,6 +35,7 @@ mod misfit;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::name::{MethodName, StringMethod};
 pub(crate) use self::text::write_text;
 pub use pattern::{JavaPattern, JavaPatternError};
 
@@ -44,7 +46,8 @@ use crate::value::{ListKind, Number, Text, Value, java_equals, reaches};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MethodError {
     #[error("{0}")]
-    Thrown(String),
+    #[expect(clippy::box_collection, reason = "outcomes are passed on everywhere and stay small")]
+    Thrown(Box<String>),
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
 }
@@ -52,17 +55,27 @@ pub(crate) enum MethodError {
 /// `None`: no such method.
 type Outcome<'t> = Result<Option<Value<'t>>, MethodError>;
 
+impl MethodError {
+    pub(crate) fn thrown(message: impl Into<String>) -> Self {
+        Self::Thrown(Box::new(message.into()))
+    }
+}
+
 /// Calls `receiver.name(arguments)`. `None`: Java has no such method for these arguments, which
 /// makes the reference null.
 pub(crate) fn call<'t>(
     receiver: &Value<'t>,
-    name: &str,
+    name: MethodName<'_>,
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
     budget.steps(1)?;
+    if let (Value::String(text), Some(method)) = (receiver, name.of_string) {
+        return string::call(text, method, arguments, budget);
+    }
+    let name = name.text;
     let own = match receiver {
-        Value::String(text) => string::call(text, name, arguments, budget),
+        Value::String(_) => Ok(None),
         Value::List(list) => list::call(list, name, arguments, budget),
         Value::Map(map) => map::call(map, name, arguments, budget),
         Value::Entry(entry) => Ok(map::call_entry(entry, name, arguments)),
@@ -73,9 +86,19 @@ pub(crate) fn call<'t>(
             return Ok(None);
         }
     };
-    if !matches!(own, Ok(None)) {
-        return own;
+    match own {
+        Ok(None) => call_any(receiver, name, arguments, budget),
+        own => own,
     }
+}
+
+/// A call of what every object has, or that fits no method.
+fn call_any<'t>(
+    receiver: &Value<'t>,
+    name: &str,
+    arguments: &[Value<'t>],
+    budget: &mut Budget,
+) -> Outcome<'t> {
     match call_object(receiver, name, arguments, budget)? {
         Some(value) => Ok(Some(value)),
         None => misfit::refuse(receiver, name, arguments),
@@ -140,11 +163,11 @@ fn void<'t>() -> Value<'t> {
 }
 
 fn thrown<T>(exception: &str, message: impl std::fmt::Display) -> Result<T, MethodError> {
-    Err(MethodError::Thrown(format!("java.lang.{exception}: {message}")))
+    Err(MethodError::thrown(format!("java.lang.{exception}: {message}")))
 }
 
 fn null_pointer<T>() -> Result<T, MethodError> {
-    Err(MethodError::Thrown("java.lang.NullPointerException".to_owned()))
+    Err(MethodError::thrown("java.lang.NullPointerException".to_owned()))
 }
 
 /// `String.valueOf`: a string itself, without a copy.

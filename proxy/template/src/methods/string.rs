@@ -1,9 +1,13 @@
 //! The methods of `java.lang.String`. Indexes count UTF-16 units.
 
+use std::rc::Rc;
+
+use super::name::StringMethod;
 use super::text::push;
 use super::utf16::{self, int, slice, substring, unit_at};
 use super::{
-    MethodError, Outcome, format, list, made, null_pointer, pattern, scalar, scan, thrown, to_text,
+    MethodError, Outcome, call_any, format, list, made, null_pointer, pattern, scalar, scan,
+    thrown, to_text,
 };
 use crate::limits::{Budget, MAX_OUTPUT_BYTES};
 use crate::value::{ListKind, Number, Text, Value};
@@ -13,127 +17,145 @@ const MAX_BYTES_PROPERTY: usize = 100_000;
 
 pub(super) fn call<'t>(
     text: &Text<'t>,
-    name: &str,
+    method: StringMethod,
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
-    let value = match arguments {
-        [] => without_arguments(text, name, budget),
-        _ => match changed(text, name, arguments, budget) {
-            Ok(None) => questions(text, name, arguments, budget),
-            value => value,
-        },
-    };
-    match value {
-        Ok(None) if refuses_null(name, arguments) => null_pointer(),
-        Ok(None) => statics(text, name, arguments, budget),
-        value => value,
+    match arguments {
+        [] => without_arguments(text, method, budget),
+        _ => changed(text, method, arguments, budget),
     }
 }
 
-/// Whether these arguments fit a method that throws because one of its objects is null. A null
-/// fits no `int`.
-fn refuses_null(name: &str, arguments: &[Value<'_>]) -> bool {
-    use Number::Integer;
-    use Value::{Boolean, Null, Number as N, String as S};
-    match (name, arguments) {
-        (
-            "contains"
-            | "startsWith"
-            | "endsWith"
-            | "indexOf"
-            | "lastIndexOf"
-            | "concat"
-            | "matches"
-            | "split"
-            | "compareTo"
-            | "compareToIgnoreCase"
-            | "contentEquals",
-            [Null],
-        ) => true,
-        ("startsWith" | "indexOf" | "lastIndexOf" | "split", [Null, N(Integer(_))]) => true,
-        ("replace" | "replaceAll" | "replaceFirst", [Null, Null | S(_)] | [S(_), Null]) => true,
-        ("regionMatches", [N(Integer(_)), Null, N(Integer(_)), N(Integer(_))]) => true,
-        ("regionMatches", [Boolean(_), N(Integer(_)), Null, N(Integer(_)), N(Integer(_))]) => true,
-        ("join", [Null, Value::List(_)]) => true,
-        ("join", [Null, parts @ ..]) => parts.iter().all(|part| matches!(part, Null | S(_))),
-        _ => false,
-    }
-}
-
-fn without_arguments<'t>(text: &Text<'t>, name: &str, budget: &mut Budget) -> Outcome<'t> {
+fn without_arguments<'t>(
+    text: &Text<'t>,
+    method: StringMethod,
+    budget: &mut Budget,
+) -> Outcome<'t> {
+    use StringMethod as M;
     let whole = text.as_str();
     scan(whole.len(), budget)?;
-    Ok(Some(match name {
-        "length" => int(utf16::length(whole)).into(),
-        "isEmpty" => whole.is_empty().into(),
-        "isBlank" => is_blank(whole).into(),
-        "trim" => trimmed(text, |c| c <= ' ', true, true, budget)?,
-        "strip" => trimmed(text, scalar::is_whitespace, true, true, budget)?,
-        "stripLeading" => trimmed(text, scalar::is_whitespace, true, false, budget)?,
-        "stripTrailing" => trimmed(text, scalar::is_whitespace, false, true, budget)?,
-        "toLowerCase" if !whole.bytes().any(|b| !b.is_ascii() || b.is_ascii_uppercase()) => {
-            text.clone().into()
-        }
-        "toLowerCase" if whole.is_ascii() => made(whole.to_ascii_lowercase(), budget)?.into(),
-        "toLowerCase" => made(whole.to_lowercase(), budget)?.into(),
-        "toUpperCase" if !whole.bytes().any(|b| !b.is_ascii() || b.is_ascii_lowercase()) => {
-            text.clone().into()
-        }
-        "toUpperCase" if whole.is_ascii() => made(whole.to_ascii_uppercase(), budget)?.into(),
-        "toUpperCase" => made(whole.to_uppercase(), budget)?.into(),
-        "intern" => text.clone().into(),
-        "getBytes" => {
+    Ok(Some(match method {
+        M::Length => int(utf16::length(whole)).into(),
+        M::IsEmpty => whole.is_empty().into(),
+        M::IsBlank => is_blank(whole).into(),
+        M::Trim => return trimmed(text, |c| c <= ' ', true, true, budget),
+        M::Strip => return trimmed(text, scalar::is_whitespace, true, true, budget),
+        M::StripLeading => return trimmed(text, scalar::is_whitespace, true, false, budget),
+        M::StripTrailing => return trimmed(text, scalar::is_whitespace, false, true, budget),
+        M::ToLowerCase => return lower_case(text, budget),
+        M::ToUpperCase => return upper_case(text, budget),
+        M::Intern => text.clone().into(),
+        M::GetBytes => {
             budget.allocate(whole.len().saturating_mul(size_of::<Value<'_>>()))?;
             bytes_of(whole)
         }
-        "toCharArray" => {
+        M::ToCharArray => {
             budget.allocate(whole.len().saturating_mul(size_of::<Value<'_>>()))?;
             Value::list(ListKind::Array, whole.chars().map(Value::Character).collect())
         }
-        _ => return Ok(None),
+        _ => return statics(text, method, &[], budget),
+    }))
+}
+
+fn changed<'t>(
+    text: &Text<'t>,
+    method: StringMethod,
+    arguments: &[Value<'t>],
+    budget: &mut Budget,
+) -> Outcome<'t> {
+    use Number::Integer;
+    use StringMethod as M;
+    use Value::{Character, Null, Number as N, String as S};
+    let whole = text.as_str();
+    Ok(Some(match (method, arguments) {
+        (M::Substring, [N(Integer(begin))]) => substring(text, *begin, None, budget)?.into(),
+        (M::Substring | M::SubSequence, [N(Integer(begin)), N(Integer(end))]) => {
+            substring(text, *begin, Some(*end), budget)?.into()
+        }
+        (M::Concat, [S(other)]) if other.as_str().is_empty() => text.clone().into(),
+        (M::Concat, [S(other)]) => {
+            budget.allocate(whole.len().saturating_add(other.as_str().len()))?;
+            [whole, other.as_str()].concat().into()
+        }
+        (M::Replace, [Character(from), Character(to)]) => {
+            let (mut a, mut b) = ([0; 4], [0; 4]);
+            return replaced(text, from.encode_utf8(&mut a), to.encode_utf8(&mut b), budget);
+        }
+        (M::Replace, [S(from), S(to)]) => {
+            return replaced(text, from.as_str(), to.as_str(), budget);
+        }
+        (M::ReplaceAll, [S(pattern), by @ (S(_) | Null)]) => {
+            pattern::replace(text, pattern.as_str(), by.as_str(), true, budget)?.into()
+        }
+        (M::ReplaceFirst, [S(pattern), S(by)]) => {
+            pattern::replace(text, pattern.as_str(), Some(by.as_str()), false, budget)?.into()
+        }
+        (M::Split, [S(pattern)]) => return pattern::split(text, pattern.as_str(), 0, budget),
+        (M::Split, [S(pattern), N(Integer(limit))]) => {
+            return pattern::split(text, pattern.as_str(), *limit, budget);
+        }
+        (M::Repeat, [N(Integer(count))]) => repeated(text, *count, budget)?,
+        _ => return questions(text, method, arguments, budget),
     }))
 }
 
 fn questions<'t>(
     text: &Text<'t>,
-    name: &str,
+    method: StringMethod,
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
     use Number::Integer;
+    use StringMethod as M;
     use Value::{Null, Number as N, String as S};
     let whole = text.as_str();
     scan(whole.len(), budget)?;
-    Ok(Some(match (name, arguments) {
-        ("equals", [S(other)]) => (whole == other.as_str()).into(),
-        ("charAt", [N(Integer(index))]) => Value::Character(char_at(whole, *index)?),
-        ("codePointAt", [N(Integer(index))]) => code_point_at(whole, *index)?.into(),
-        ("contains", [S(part)]) => {
+    Ok(Some(match (method, arguments) {
+        (M::Equals, [S(other)]) => (whole == other.as_str()).into(),
+        (M::CharAt, [N(Integer(index))]) => Value::Character(char_at(whole, *index)?),
+        (M::CodePointAt, [N(Integer(index))]) => code_point_at(whole, *index)?.into(),
+        (M::Contains, [S(part)]) => {
             memchr::memmem::find(whole.as_bytes(), part.as_str().as_bytes()).is_some().into()
         }
-        ("startsWith", [S(part)]) => whole.starts_with(part.as_str()).into(),
-        ("startsWith", [S(part), N(Integer(from))]) => {
+        (M::StartsWith, [S(part)]) => whole.starts_with(part.as_str()).into(),
+        (M::StartsWith, [S(part), N(Integer(from))]) => {
             starts_with(whole, part.as_str(), *from).into()
         }
         // Java looks at the offset first.
-        ("startsWith", [Null, N(Integer(..0))]) => false.into(),
-        ("endsWith", [S(part)]) => whole.ends_with(part.as_str()).into(),
-        ("indexOf", [part]) => return Ok(index_of(whole, part, 0)),
-        ("indexOf", [part, N(Integer(from))]) => return Ok(index_of(whole, part, *from)),
-        ("lastIndexOf", [part]) => return Ok(last_index_of(whole, part, i32::MAX)),
-        ("lastIndexOf", [part, N(Integer(from))]) => return Ok(last_index_of(whole, part, *from)),
-        ("contentEquals", [S(other)]) => (whole == other.as_str()).into(),
-        ("equalsIgnoreCase", [S(other)]) => folded(whole).eq(folded(other.as_str())).into(),
-        ("equalsIgnoreCase", [Null]) => false.into(),
-        ("compareTo", [S(other)]) => utf16::compare(whole, other.as_str()).into(),
-        ("compareToIgnoreCase", [S(other)]) => compare_folded(whole, other.as_str()).into(),
-        ("matches", [S(pattern)]) => pattern::matches(whole, pattern.as_str(), budget)?.into(),
-        ("regionMatches", [N(Integer(at)), S(other), N(Integer(from)), N(Integer(length))]) => {
+        (M::StartsWith, [Null, N(Integer(..0))]) => false.into(),
+        (M::EndsWith, [S(part)]) => whole.ends_with(part.as_str()).into(),
+        (M::IndexOf, [S(part)]) => index_of(whole, Needle::Text(part.as_str()), 0).into(),
+        (M::IndexOf, [S(part), N(Integer(from))]) => {
+            index_of(whole, Needle::Text(part.as_str()), *from).into()
+        }
+        (M::IndexOf, [N(Integer(code))]) => index_of(whole, Needle::of_code(*code), 0).into(),
+        (M::IndexOf, [N(Integer(code)), N(Integer(from))]) => {
+            index_of(whole, Needle::of_code(*code), *from).into()
+        }
+        (M::LastIndexOf, [S(part)]) => {
+            last_index_of(whole, Needle::Text(part.as_str()), i32::MAX).into()
+        }
+        (M::LastIndexOf, [S(part), N(Integer(from))]) => {
+            last_index_of(whole, Needle::Text(part.as_str()), *from).into()
+        }
+        (M::LastIndexOf, [N(Integer(code))]) => {
+            last_index_of(whole, Needle::of_code(*code), i32::MAX).into()
+        }
+        (M::LastIndexOf, [N(Integer(code)), N(Integer(from))]) => {
+            last_index_of(whole, Needle::of_code(*code), *from).into()
+        }
+        (M::ContentEquals, [S(other)]) => (whole == other.as_str()).into(),
+        (M::EqualsIgnoreCase, [S(other)]) => folded(whole).eq(folded(other.as_str())).into(),
+        (M::EqualsIgnoreCase, [Null]) => false.into(),
+        (M::CompareTo, [S(other)]) => utf16::compare(whole, other.as_str()).into(),
+        (M::CompareToIgnoreCase, [S(other)]) => compare_folded(whole, other.as_str()).into(),
+        (M::Matches, [S(pattern)]) => pattern::matches(whole, pattern.as_str(), budget)?.into(),
+        (M::RegionMatches, [N(Integer(at)), S(other), N(Integer(from)), N(Integer(length))]) => {
             region_matches(whole, *at, other.as_str(), *from, *length, false).into()
         }
         (
-            "regionMatches",
+            M::RegionMatches,
             [
                 Value::Boolean(ignore),
                 N(Integer(at)),
@@ -142,73 +164,67 @@ fn questions<'t>(
                 N(Integer(length)),
             ],
         ) => region_matches(whole, *at, other.as_str(), *from, *length, *ignore).into(),
-        _ => return Ok(None),
+        _ if refuses_null(method, arguments) => return null_pointer(),
+        _ => return statics(text, method, arguments, budget),
     }))
 }
 
-fn changed<'t>(
-    text: &Text<'t>,
-    name: &str,
-    arguments: &[Value<'t>],
-    budget: &mut Budget,
-) -> Outcome<'t> {
+/// Whether these arguments fit a method that throws because one of its objects is null. A null
+/// fits no `int`.
+fn refuses_null(method: StringMethod, arguments: &[Value<'_>]) -> bool {
     use Number::Integer;
-    use Value::{Character, Null, Number as N, String as S};
-    let whole = text.as_str();
-    Ok(Some(match (name, arguments) {
-        ("substring", [N(Integer(begin))]) => substring(text, *begin, None, budget)?.into(),
-        ("substring" | "subSequence", [N(Integer(begin)), N(Integer(end))]) => {
-            substring(text, *begin, Some(*end), budget)?.into()
-        }
-        ("concat", [S(other)]) if other.as_str().is_empty() => text.clone().into(),
-        ("concat", [S(other)]) => {
-            budget.allocate(whole.len().saturating_add(other.as_str().len()))?;
-            [whole, other.as_str()].concat().into()
-        }
-        ("replace", [Character(from), Character(to)]) => {
-            let (mut a, mut b) = ([0; 4], [0; 4]);
-            replaced(text, from.encode_utf8(&mut a), to.encode_utf8(&mut b), budget)?
-        }
-        ("replace", [S(from), S(to)]) => replaced(text, from.as_str(), to.as_str(), budget)?,
-        ("replaceAll", [S(pattern), by @ (S(_) | Null)]) => {
-            pattern::replace(text, pattern.as_str(), by.as_str(), true, budget)?.into()
-        }
-        ("replaceFirst", [S(pattern), S(by)]) => {
-            pattern::replace(text, pattern.as_str(), Some(by.as_str()), false, budget)?.into()
-        }
-        ("split", [S(pattern)]) => return pattern::split(text, pattern.as_str(), 0, budget),
-        ("split", [S(pattern), N(Integer(limit))]) => {
-            return pattern::split(text, pattern.as_str(), *limit, budget);
-        }
-        ("repeat", [N(Integer(count))]) => repeated(text, *count, budget)?,
-        _ => return Ok(None),
-    }))
+    use StringMethod as M;
+    use Value::{Boolean, Null, Number as N, String as S};
+    match (method, arguments) {
+        (
+            M::Contains
+            | M::StartsWith
+            | M::EndsWith
+            | M::IndexOf
+            | M::LastIndexOf
+            | M::Concat
+            | M::Matches
+            | M::Split
+            | M::CompareTo
+            | M::CompareToIgnoreCase
+            | M::ContentEquals,
+            [Null],
+        ) => true,
+        (M::StartsWith | M::IndexOf | M::LastIndexOf | M::Split, [Null, N(Integer(_))]) => true,
+        (M::Replace | M::ReplaceAll | M::ReplaceFirst, [Null, Null | S(_)] | [S(_), Null]) => true,
+        (M::RegionMatches, [N(Integer(_)), Null, N(Integer(_)), N(Integer(_))]) => true,
+        (M::RegionMatches, [Boolean(_), N(Integer(_)), Null, N(Integer(_)), N(Integer(_))]) => true,
+        (M::Join, [Null, Value::List(_)]) => true,
+        (M::Join, [Null, parts @ ..]) => parts.iter().all(|part| matches!(part, Null | S(_))),
+        _ => false,
+    }
 }
 
 /// Java's static methods, which Velocity calls through any string.
 fn statics<'t>(
     text: &Text<'t>,
-    name: &str,
+    method: StringMethod,
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Outcome<'t> {
-    Ok(Some(match (name, arguments) {
-        ("format", [Value::String(pattern), rest @ ..]) => {
+    use StringMethod as M;
+    Ok(Some(match (method, arguments) {
+        (M::Format, [Value::String(pattern), rest @ ..]) => {
             format::format(pattern.as_str(), rest, budget)?.into()
         }
-        ("formatted", rest) => format::format(text.as_str(), rest, budget)?.into(),
-        ("copyValueOf", [Value::Null]) => return null_pointer(),
-        ("valueOf", [value]) => to_text(value, budget)?.into(),
-        ("join", [Value::String(between), Value::List(parts)]) if arguments.len() == 2 => {
+        (M::Formatted, rest) => format::format(text.as_str(), rest, budget)?.into(),
+        (M::CopyValueOf, [Value::Null]) => return null_pointer(),
+        (M::ValueOf, [value]) => to_text(value, budget)?.into(),
+        (M::Join, [Value::String(between), Value::List(parts)]) if arguments.len() == 2 => {
             let parts = parts.items.borrow();
             joined(between.as_str(), &parts, budget)?
         }
-        ("join", [Value::String(between), parts @ ..])
+        (M::Join, [Value::String(between), parts @ ..])
             if parts.iter().all(|part| matches!(part, Value::String(_) | Value::Null)) =>
         {
             joined(between.as_str(), parts, budget)?
         }
-        _ => return Ok(None),
+        _ => return call_any(&Value::String(text.clone()), method.name(), arguments, budget),
     }))
 }
 
@@ -235,12 +251,48 @@ fn trimmed<'t>(
     leading: bool,
     trailing: bool,
     budget: &mut Budget,
-) -> Result<Value<'t>, MethodError> {
+) -> Outcome<'t> {
     let whole = text.as_str();
     let start = if leading { whole.len() - whole.trim_start_matches(&space).len() } else { 0 };
     let rest = whole.get(start..).unwrap_or("");
     let kept = if trailing { rest.trim_end_matches(&space).len() } else { rest.len() };
-    Ok(slice(text, start..start + kept, budget)?.into())
+    Ok(Some(slice(text, start..start + kept, budget)?.into()))
+}
+
+fn lower_case<'t>(text: &Text<'t>, budget: &mut Budget) -> Outcome<'t> {
+    let whole = text.as_str();
+    if !whole.is_ascii() {
+        return Ok(Some(made(whole.to_lowercase(), budget)?.into()));
+    }
+    match whole.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => changed_copy(whole, str::make_ascii_lowercase, budget),
+        false => Ok(Some(text.clone().into())),
+    }
+}
+
+fn upper_case<'t>(text: &Text<'t>, budget: &mut Budget) -> Outcome<'t> {
+    let whole = text.as_str();
+    if !whole.is_ascii() {
+        return Ok(Some(made(whole.to_uppercase(), budget)?.into()));
+    }
+    match whole.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        true => changed_copy(whole, str::make_ascii_uppercase, budget),
+        false => Ok(Some(text.clone().into())),
+    }
+}
+
+/// A copy that is changed in place: with memory for one text, not for two.
+fn changed_copy<'t>(
+    whole: &str,
+    change: impl FnOnce(&mut str),
+    budget: &mut Budget,
+) -> Outcome<'t> {
+    budget.allocate(whole.len())?;
+    let mut copy: Rc<str> = whole.into();
+    if let Some(copy) = Rc::get_mut(&mut copy) {
+        change(copy);
+    }
+    Ok(Some(Text::Shared(copy).into()))
 }
 
 fn char_at(text: &str, index: i32) -> Result<char, MethodError> {
@@ -280,54 +332,46 @@ enum Needle<'n> {
     Nothing,
 }
 
-fn needle<'n>(part: &'n Value<'_>) -> Option<Needle<'n>> {
-    match part {
-        Value::String(text) => Some(Needle::Text(text.as_str())),
-        Value::Number(Number::Integer(code)) => Some(
-            u32::try_from(*code)
-                .ok()
-                .and_then(char::from_u32)
-                .map_or(Needle::Nothing, Needle::Character),
-        ),
-        _ => None,
+impl Needle<'_> {
+    fn of_code(code: i32) -> Self {
+        let character = u32::try_from(code).ok().and_then(char::from_u32);
+        character.map_or(Self::Nothing, Self::Character)
     }
 }
 
-fn index_of<'t>(text: &str, part: &Value<'t>, from: i32) -> Option<Value<'t>> {
+fn index_of(text: &str, needle: Needle<'_>, from: i32) -> i32 {
     let mut buffer = [0; 4];
-    let (needle, is_text): (&str, bool) = match needle(part)? {
+    let (needle, is_text): (&str, bool) = match needle {
         Needle::Text(text) => (text, true),
         Needle::Character(c) => (c.encode_utf8(&mut buffer), false),
-        Needle::Nothing => return Some((-1).into()),
+        Needle::Nothing => return -1,
     };
     let from = usize::try_from(from).unwrap_or(0);
     let place = utf16::place(text, from);
     if is_text && needle.is_empty() {
-        return Some(int(from.min(utf16::length(text))).into());
+        return int(from.min(utf16::length(text)));
     }
     let start = place.byte + usize::from(place.inside);
-    let found = text
-        .as_bytes()
+    text.as_bytes()
         .get(start..)
         .and_then(|rest| memchr::memmem::find(rest, needle.as_bytes()))
-        .map_or(-1, |at| utf16::index_of_byte(text, start + at));
-    Some(found.into())
+        .map_or(-1, |at| utf16::index_of_byte(text, start + at))
 }
 
-fn last_index_of<'t>(text: &str, part: &Value<'t>, from: i32) -> Option<Value<'t>> {
+fn last_index_of(text: &str, needle: Needle<'_>, from: i32) -> i32 {
     let mut buffer = [0; 4];
-    let needle: &str = match needle(part)? {
+    let needle: &str = match needle {
         Needle::Text(text) => text,
         Needle::Character(c) => c.encode_utf8(&mut buffer),
-        Needle::Nothing => return Some((-1).into()),
+        Needle::Nothing => return -1,
     };
-    let Ok(from) = usize::try_from(from) else { return Some((-1).into()) };
+    let Ok(from) = usize::try_from(from) else { return -1 };
     if needle.is_empty() {
-        return Some(int(from.min(utf16::length(text))).into());
+        return int(from.min(utf16::length(text)));
     }
     let end = utf16::place(text, from).byte.saturating_add(needle.len()).min(text.len());
     let found = memchr::memmem::rfind(&text.as_bytes()[..end], needle.as_bytes());
-    Some(found.map_or(-1, |at| utf16::index_of_byte(text, at)).into())
+    found.map_or(-1, |at| utf16::index_of_byte(text, at))
 }
 
 /// Java compares letters by their upper and then their lower case.
@@ -383,12 +427,7 @@ fn region_matches(
 }
 
 /// `replace(from, to)`: all of them, none overlapping.
-fn replaced<'t>(
-    text: &Text<'t>,
-    from: &str,
-    to: &str,
-    budget: &mut Budget,
-) -> Result<Value<'t>, MethodError> {
+fn replaced<'t>(text: &Text<'t>, from: &str, to: &str, budget: &mut Budget) -> Outcome<'t> {
     let whole = text.as_str();
     scan(whole.len(), budget)?;
     let out = match from.as_bytes() {
@@ -396,8 +435,8 @@ fn replaced<'t>(
         _ => copied(whole, whole.match_indices(from).map(|(at, _)| at), from.len(), to)?,
     };
     Ok(match out {
-        Some(out) => made(out, budget)?.into(),
-        None => text.clone().into(),
+        Some(out) => Some(made(out, budget)?.into()),
+        None => Some(text.clone().into()),
     })
 }
 

@@ -178,5 +178,5 @@ fn out_of_scale() -> MethodError {
 }
 
 fn thrown(message: &str) -> MethodError {
-    MethodError::Thrown(message.to_owned())
+    MethodError::thrown(message.to_owned())
 }

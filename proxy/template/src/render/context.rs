@@ -374,11 +374,11 @@ impl<'t> Renderer<'t> {
 /// Whether all accessors are properties, whose names are added to `names`.
 #[inline]
 fn only_properties<'t>(accessors: &'t [Accessor], names: &mut Names<'t>) -> bool {
-    accessors.iter().all(|accessor| {
-        let name = accessor.property_name();
-        names.extend(name);
-        name.is_some()
-    })
+    for accessor in accessors {
+        let Some(name) = accessor.property_name() else { return false };
+        names.push(name);
+    }
+    true
 }
 
 fn borrowed(text: Cow<'_, str>) -> Text<'_> {

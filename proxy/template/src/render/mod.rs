@@ -273,7 +273,7 @@ impl From<LimitExceeded> for Interrupt<'_> {
 impl From<MethodError> for Interrupt<'_> {
     fn from(error: MethodError) -> Self {
         match error {
-            MethodError::Thrown(message) => Self::thrown(message),
+            MethodError::Thrown(message) => Self::Thrown(message),
             MethodError::Limit(limit) => Self::Limit(limit),
         }
     }

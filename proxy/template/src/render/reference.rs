@@ -3,7 +3,7 @@
 use super::{Interrupt, Outcome, Renderer, push_within, scope};
 use crate::input::Input;
 use crate::limits::{LimitExceeded, MAX_OUTPUT_BYTES};
-use crate::methods;
+use crate::methods::{self, MethodName};
 use crate::parameters;
 use crate::syntax::ast::{Accessor, Builtin, Expression, Method, Reference, Set, Symbol};
 use crate::util::{self, TextFunction};
@@ -249,7 +249,7 @@ impl<'t> Renderer<'t> {
                     let parameters = self.input.parameters();
                     return Ok(parameters.find(name.as_str(), &mut self.budget)?);
                 }
-                return self.call(receiver, &method.name, &[name]);
+                return self.call(receiver, method.method_name(), &[name]);
             }
             (Value::Map(map), Some(Builtin::Get)) => {
                 let [key] = &*method.arguments else { return Ok(Value::Null) };
@@ -258,33 +258,45 @@ impl<'t> Renderer<'t> {
                 if let Value::String(key) = &key {
                     return Ok(map.get(key.as_str()).unwrap_or(Value::Null));
                 }
-                return self.call(receiver, &method.name, &[key]);
+                return self.call(receiver, method.method_name(), &[key]);
             }
             _ => {}
         }
         match &*method.arguments {
             [] => {
                 self.location = method.location;
-                return self.call(receiver, &method.name, &[]);
+                return self.call(receiver, method.method_name(), &[]);
             }
             [argument] => {
-                let argument = self.value(argument)?;
+                let argument = self.argument(argument)?;
                 self.location = method.location;
-                return self.call(receiver, &method.name, std::slice::from_ref(&argument));
+                return self.call(receiver, method.method_name(), std::slice::from_ref(&argument));
             }
             [first, second] => {
-                let arguments = [self.value(first)?, self.value(second)?];
+                let arguments = [self.argument(first)?, self.argument(second)?];
                 self.location = method.location;
-                return self.call(receiver, &method.name, &arguments);
+                return self.call(receiver, method.method_name(), &arguments);
             }
             _ => {}
         }
         let mut arguments = Vec::with_capacity(method.arguments.len());
         for argument in &method.arguments {
-            arguments.push(self.value(argument)?);
+            arguments.push(self.argument(argument)?);
         }
         self.location = method.location;
-        self.call(receiver, &method.name, &arguments)
+        self.call(receiver, method.method_name(), &arguments)
+    }
+
+    /// The value of an argument. Literals, which most are, take no call.
+    #[inline]
+    fn argument(&mut self, expression: &'t Expression) -> Outcome<'t, Value<'t>> {
+        match expression {
+            Expression::String(text) => {
+                self.budget.steps(1)?;
+                Ok(Value::from(&**text))
+            }
+            other => self.value(other),
+        }
     }
 
     /// `$input.params()` and what follows: a single parameter is asked for without the maps that
@@ -318,16 +330,16 @@ impl<'t> Renderer<'t> {
     fn call(
         &mut self,
         receiver: &Value<'t>,
-        name: &str,
+        name: MethodName<'_>,
         arguments: &[Value<'t>],
     ) -> Outcome<'t, Value<'t>> {
         let result = match receiver {
-            Value::Input => self.input.call(name, arguments, &mut self.budget)?,
-            Value::Util => util::call(name, arguments, &mut self.budget)?,
+            Value::Input => self.input.call(name.text, arguments, &mut self.budget)?,
+            Value::Util => util::call(name.text, arguments, &mut self.budget)?,
             Value::Scope(scope) => scope::call(scope, name, arguments, &mut self.budget)?,
             Value::Block(_) => None,
             Value::Map(map) => {
-                if let ("put", [key, value]) = (name, arguments) {
+                if let ("put", [key, value]) = (name.text, arguments) {
                     self.note_write(map, key, value)?;
                 }
                 methods::call(receiver, name, arguments, &mut self.budget)?
@@ -349,7 +361,7 @@ impl<'t> Renderer<'t> {
         {
             return Ok(item);
         }
-        self.call(receiver, "get", &[index])
+        self.call(receiver, "get".into(), &[index])
     }
 
     pub(super) fn set(&mut self, set: &'t Set) -> Outcome<'t, ()> {
@@ -416,7 +428,7 @@ impl<'t> Renderer<'t> {
         let index = counted_from_the_end(receiver, index)?;
         match receiver {
             Value::Map(_) | Value::Scope(_) => self.set_property(receiver, index, value),
-            Value::List(_) => self.call(receiver, "set", &[index, value]).map(|_| ()),
+            Value::List(_) => self.call(receiver, "set".into(), &[index, value]).map(|_| ()),
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::limits::Budget;
-use crate::methods::{self, MethodError};
+use crate::methods::{self, MethodError, MethodName};
 use crate::value::{Entries, Key, Map, MapKind, Scope, Value};
 
 /// The template's own entries, as a map that can be written to.
@@ -99,11 +99,11 @@ fn info<'t>(scope: &Rc<Scope<'t>>) -> Value<'t> {
 /// `stop()` isn't public in Velocity: `$foreach.stop()` is null and stops nothing.
 pub(super) fn call<'t>(
     scope: &Rc<Scope<'t>>,
-    name: &str,
+    name: MethodName<'_>,
     arguments: &[Value<'t>],
     budget: &mut Budget,
 ) -> Result<Option<Value<'t>>, MethodError> {
-    let getter = match (name, arguments) {
+    let getter = match (name.text, arguments) {
         ("getIndex", []) => "index",
         ("getCount", []) => "count",
         ("hasNext" | "getHasNext", []) => "hasNext",
@@ -117,7 +117,7 @@ pub(super) fn call<'t>(
         ("put", [_, value])
             if crate::value::reaches(value, &Value::Scope(scope.clone()), budget)? =>
         {
-            return Err(MethodError::Thrown("$foreach can't be put into itself".to_owned()));
+            return Err(MethodError::thrown("$foreach can't be put into itself".to_owned()));
         }
         _ => return methods::call(&Value::Map(entries(scope)), name, arguments, budget),
     };

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::JsonPath;
+use crate::methods::{MethodName, StringMethod};
 use crate::util::TextFunction;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,10 +154,18 @@ impl Accessor {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Method {
     pub(crate) name: Box<str>,
+    /// What it is for a string.
+    pub(crate) of_string: Option<StringMethod>,
     pub(crate) arguments: Box<[Expression]>,
     pub(crate) location: Location,
     /// What it means if the receiver is of the right kind.
     pub(crate) builtin: Option<Builtin>,
+}
+
+impl Method {
+    pub(crate) fn method_name(&self) -> MethodName<'_> {
+        MethodName { text: &self.name, of_string: self.of_string }
+    }
 }
 
 /// Methods whose meaning for one kind of receiver is known before a template runs.

@@ -5,6 +5,7 @@ use super::ast::{Accessor, Builtin, Expression, Method, Reference};
 use super::parser::Parser;
 use super::token::Kind;
 use crate::JsonPath;
+use crate::methods::StringMethod;
 use crate::util::TextFunction;
 
 /// A name no template can write.
@@ -144,7 +145,8 @@ impl<'s> Parser<'s, '_> {
         self.take();
         let (arguments, height) = self.method_arguments()?;
         let builtin = self.builtin(&name, &arguments);
-        Ok((Accessor::Method(Method { name, arguments, location, builtin }), height))
+        let of_string = StringMethod::named(&name);
+        Ok((Accessor::Method(Method { name, of_string, arguments, location, builtin }), height))
     }
 
     fn builtin(&mut self, name: &str, arguments: &[Expression]) -> Option<Builtin> {

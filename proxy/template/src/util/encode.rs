@@ -19,8 +19,8 @@ type Table = [Replacement; 256];
 /// `escapeJavaScript` of Apache Commons Lang 2.
 pub(super) fn escape_java_script(text: &str, out: &mut String) {
     out.reserve(text.len() + text.len() / 4);
-    let mut rest = text;
-    loop {
+    let mut rest = push_unchanged(text, &JAVA_SCRIPT, out);
+    while !rest.is_empty() {
         let taken = push_replaced(rest.as_bytes(), &JAVA_SCRIPT, out);
         rest = rest.get(taken..).unwrap_or_default();
         let Some(special) = rest.chars().next() else { break };
@@ -34,7 +34,20 @@ pub(super) fn escape_java_script(text: &str, out: &mut String) {
 /// Java's `URLEncoder`: a space is `+`, and of the marks only `-`, `_`, `.` and `*` stay.
 pub(super) fn url_encode(text: &str, out: &mut String) {
     out.reserve(text.len() + text.len() / 2);
-    push_replaced(text.as_bytes(), &URL, out);
+    let rest = push_unchanged(text, &URL, out);
+    push_replaced(rest.as_bytes(), &URL, out);
+}
+
+/// Appends what needs no replacement, often all, and returns the rest.
+fn push_unchanged<'s>(text: &'s str, table: &Table, out: &mut String) -> &'s str {
+    let is_changed = |byte: u8| {
+        let Replacement { characters, length } = table[usize::from(byte)];
+        length != 1 || characters[0] != byte
+    };
+    let end = text.bytes().position(is_changed).unwrap_or(text.len());
+    let (unchanged, rest) = text.split_at(end);
+    out.push_str(unchanged);
+    rest
 }
 
 /// Appends what stands for each byte, up to one that has nothing. Returns how many bytes it took.

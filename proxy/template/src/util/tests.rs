@@ -23,6 +23,7 @@ fn thrown(name: &str, argument: Value<'_>) -> bool {
 fn escape_java_script_is_that_of_commons_lang_2() {
     for (text, expected) in [
         ("plain text_~!", "plain text_~!"),
+        ("plain/é/é", r"plain\/\u00E9\/\u00E9"),
         ("it's \"a\" \\ b", r#"it\'s \"a\" \\ b"#),
         ("*/*", r"*\/*"),
         ("\u{8}\u{c}\n\r\t", r"\b\f\n\r\t"),

@@ -4,8 +4,9 @@
 //! change of it is seen by every name it has.
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
+use std::rc::Rc;
 
-use super::{Entries, Value};
+use super::{Entries, Map, Value};
 use crate::json::Part;
 
 /// Items of an array that are looked for without making all.
@@ -47,12 +48,31 @@ impl<'t> Unmade<'t> {
         if let Some((_, value)) = children.iter().find(|child| child.0 == node) {
             return value.clone();
         }
-        if children.capacity() == 0 {
-            children.reserve(self.part.count().min(MAX_SEARCHED_ITEMS));
+        if let Some(map) = self.child_reused(node, &mut children) {
+            return Value::Map(map);
         }
         let value = self.part.value(node);
         children.push((node, value.clone()));
         value
+    }
+
+    /// An object in place of an earlier one that nobody has kept or looked into more than the
+    /// text tells: another of that one's node would be the same. A loop's body that keeps none of
+    /// its elements needs two in turns.
+    fn child_reused(&self, node: u32, children: &mut [(u32, Value<'t>)]) -> Option<Map<'t>> {
+        if !self.part.is_object(node) {
+            return None;
+        }
+        for (its_node, value) in children.iter_mut().rev().take(2) {
+            if let Value::Map(map) = value
+                && let Some(part) = Rc::get_mut(&mut map.entries).and_then(MapCell::untouched)
+            {
+                part.move_to(node);
+                *its_node = node;
+                return Some(map.clone());
+            }
+        }
+        None
     }
 
     /// Gives each child, those made before as they are.
@@ -226,6 +246,13 @@ impl<'t> MapCell<'t> {
             Some(unmade) => unmade.part.member(key).is_some(),
             None => self.borrow().contains_key(key),
         }
+    }
+
+    /// The part of a JSON text of which nothing was made yet.
+    fn untouched(&mut self) -> Option<&mut Part<'t>> {
+        let unmade = self.unmade.as_mut()?;
+        let is_untouched = self.made.get().is_none() && unmade.children.get_mut().is_empty();
+        is_untouched.then_some(&mut unmade.part)
     }
 
     /// The part of a JSON text to look into, if nothing was made yet and it is small.

@@ -9,17 +9,21 @@ use super::{List, Map, Value};
 
 impl Drop for List<'_> {
     fn drop(&mut self) {
-        let mut pending = Vec::new();
-        take_list(self, &mut pending);
-        free(pending);
+        if Rc::strong_count(&self.items) == 1 {
+            let mut pending = Vec::new();
+            take_list(self, &mut pending);
+            free(pending);
+        }
     }
 }
 
 impl Drop for Map<'_> {
     fn drop(&mut self) {
-        let mut pending = Vec::new();
-        take_map(self, &mut pending);
-        free(pending);
+        if Rc::strong_count(&self.entries) == 1 {
+            let mut pending = Vec::new();
+            take_map(self, &mut pending);
+            free(pending);
+        }
     }
 }
 

@@ -153,7 +153,7 @@ fn bound(level: usize) -> usize {
 }
 
 fn refused(message: String) -> MethodError {
-    MethodError::Thrown(format!("java.util.regex.PatternSyntaxException: {message}"))
+    MethodError::thrown(format!("java.util.regex.PatternSyntaxException: {message}"))
 }
 
 fn longest_match(

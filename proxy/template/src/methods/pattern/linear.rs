@@ -25,7 +25,7 @@ const STATE_BYTES: usize = 512 * 1024;
 const EXACT_STATE_BYTES: usize = 256 * 1024;
 
 /// Work of a search besides its reading.
-const WORK_OF_SEARCH: usize = 100;
+pub(super) const WORK_OF_SEARCH: usize = 100;
 
 /// Work of a byte of new states: a state is built from the pattern's parts.
 const WORK_OF_STATE_BYTE: usize = 8;
@@ -107,6 +107,10 @@ impl Linear {
             groups.push(Some(found.range()));
         }
         Ok(Some(groups))
+    }
+
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.exact.is_match(text)
     }
 
     fn without_states(&self, bytes: usize) -> usize {

@@ -1,8 +1,8 @@
 //! Java's regular expressions: `matches`, `replaceAll`, `replaceFirst`, `split`.
 //!
 //! [`translate`] rewrites a pattern for Rust's engines and tells its [`size`]. [`linear`] searches
-//! where nothing makes the engine go back, [`backtracking`] elsewhere, both charging their
-//! [`work`]. [`replacement`] reads the text that replaces. Compiled patterns are kept for the
+//! where nothing makes the engine go back, with [`set`] for the simplest patterns, and
+//! [`backtracking`] elsewhere, all charging their [`work`]. [`replacement`] reads the text that replaces. Compiled patterns are kept for the
 //! thread's next call: templates use the same few for each request. [`whole`] has the selection
 //! patterns of integration responses, which are compiled with a deployment.
 
@@ -14,6 +14,7 @@ mod replacement;
 mod size;
 mod work;
 mod linear;
+mod set;
 mod backtracking;
 mod whole;
 
@@ -26,6 +27,7 @@ use smallvec::SmallVec;
 use self::backtracking::Backtracking;
 use self::linear::Linear;
 use self::replacement::Replacement;
+use self::set::Set;
 use self::translate::Translation;
 use self::work::Work;
 use super::utf16::slice;
@@ -58,6 +60,8 @@ struct Pattern {
 enum Matcher {
     /// A pattern that is only text.
     Literal(String),
+    /// One set of characters, anywhere in the text.
+    Set(Box<Set>),
     Linear(Box<Linear>),
     Backtracking(Box<Backtracking>),
 }
@@ -218,7 +222,8 @@ impl Pattern {
             Ok(translation) => translation,
             Err(message) => return syntax(pattern, &message),
         };
-        let Translation { regex, literal, groups, names, backtracks, size, reach } = translation;
+        let Translation { regex, literal, is_set, groups, names, backtracks, size, reach } =
+            translation;
         let matcher = match literal {
             Some(literal) => Matcher::Literal(literal),
             None => {
@@ -231,8 +236,13 @@ impl Pattern {
                     Backtracking::compile(regex, reach, size)
                         .map(|compiled| Matcher::Backtracking(Box::new(compiled)))
                 } else {
-                    Linear::compile(&regex, size.places())
-                        .map(|compiled| Matcher::Linear(Box::new(compiled)))
+                    Linear::compile(&regex, size.places()).map(|compiled| {
+                        if is_set && !purpose.whole {
+                            Matcher::Set(Box::new(Set::new(compiled)))
+                        } else {
+                            Matcher::Linear(Box::new(compiled))
+                        }
+                    })
                 };
                 match compiled {
                     Ok(compiled) => compiled,
@@ -250,7 +260,7 @@ fn steps_of_compiling(parts: u64) -> u64 {
 
 fn syntax<T>(pattern: &str, message: &str) -> Result<T, MethodError> {
     let shown: String = pattern.chars().take(200).collect();
-    Err(MethodError::Thrown(format!(
+    Err(MethodError::thrown(format!(
         "java.util.regex.PatternSyntaxException: {message} in pattern {shown}"
     )))
 }
@@ -288,6 +298,7 @@ impl<'s> Search<'s> {
                 self.work.spend(literal.len(), budget)?;
                 find_literal(literal, self.text, from)
             }
+            Matcher::Set(set) => set.find(self.text, from, &mut self.work, budget)?,
             Matcher::Linear(engine) => {
                 engine.find(self.text, from, wants_groups, &mut self.work, budget)?
             }

@@ -12,6 +12,8 @@ pub(super) struct Translation {
     pub(super) regex: String,
     /// The pattern is only this text.
     pub(super) literal: Option<String>,
+    /// The pattern is one set of characters.
+    pub(super) is_set: bool,
     /// Capturing groups.
     pub(super) groups: usize,
     pub(super) names: Vec<(String, usize)>,
@@ -42,6 +44,8 @@ pub(super) struct Translator {
     item: Item,
     /// Where sets of characters are in `out`.
     atoms: Vec<Range<usize>>,
+    /// Where a set of characters ends that `out` starts with.
+    first_set_end: Option<usize>,
     /// What loops run over; `None`: anything.
     loops: Option<Vec<String>>,
     /// Something within look-around, an atomic group or a possessive loop is slow to match.
@@ -101,6 +105,7 @@ pub(super) fn translate(pattern: &str, final_line_end: bool) -> Result<Translati
         size: Size::default(),
         item: Item::default(),
         atoms: Vec::new(),
+        first_set_end: None,
         loops: Some(Vec::new()),
         slow: false,
     };
@@ -137,7 +142,8 @@ impl Translator {
     }
 
     fn finish(self) -> Translation {
-        let Self { out, literal, groups, names, size, loops, .. } = self;
+        let Self { out, literal, groups, names, size, loops, first_set_end, .. } = self;
+        let is_set = first_set_end == Some(out.len());
         let backtracks = self.backtracking > 0;
         let usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         // A back-reference may take all that its group took.
@@ -148,7 +154,7 @@ impl Translator {
             loops,
             is_slow: self.slow || groups > 0,
         };
-        Translation { regex: out, literal, groups, names, backtracks, size, reach }
+        Translation { regex: out, literal, is_set, groups, names, backtracks, size, reach }
     }
 
     fn item(&mut self, c: char) -> Result<(), String> {
@@ -239,10 +245,14 @@ impl Translator {
     }
 
     fn push_set(&mut self, set: &str) {
+        let is_first = self.out.is_empty();
         if self.flags.ignore_case && self.flags.unicode_case {
             self.push_atom(&format!("(?i:{set})"));
         } else {
             self.push_atom(set);
+        }
+        if is_first {
+            self.first_set_end = Some(self.out.len());
         }
     }
 

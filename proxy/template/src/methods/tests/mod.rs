@@ -13,11 +13,11 @@ use crate::value::Value;
 /// The text of a call's result. `no method`; an exception by its text.
 fn text_of<'t>(receiver: &Value<'t>, name: &str, arguments: &[Value<'t>]) -> String {
     let mut budget = Budget::default();
-    match call(receiver, name, arguments, &mut budget) {
+    match call(receiver, name.into(), arguments, &mut budget) {
         Ok(None) => "no method".to_owned(),
         Ok(Some(Value::Null)) => "null".to_owned(),
         Ok(Some(value)) => printed(&value),
-        Err(MethodError::Thrown(message)) => message,
+        Err(MethodError::Thrown(message)) => *message,
         Err(MethodError::Limit(limit)) => limit.to_string(),
     }
 }

@@ -16,6 +16,11 @@ fn replace_all_is_javas() {
         ("abc", "[a-c&&[^b]]", "-", "-b-"),
         ("a.b", "\\Q.\\E", "-", "a-b"),
         ("aB", "(?i)b", "-", "a-"),
+        ("ab\u{e9}1c\u{e9}", "[^a-z]", "-", "ab--c-"),
+        ("a\u{a0}b c\u{e9} 0123456789", "\\s", "_", "a\u{a0}b_c\u{e9}_0123456789"),
+        ("a\u{212a}K", "(?iu)[k]", "<$0>", "a<\u{212a}><K>"),
+        ("0123456789.", "[.]", "$0$0", "0123456789.."),
+        ("aa", "[a]", "$1", "java.lang.IndexOutOfBoundsException: No group 1"),
         ("aaa", "a++a", "-", "aaa"),
         ("aa", "(a)\\1", "-", "-"),
         ("ab", "(?=b)?+", "-", "-a-b-"),
@@ -71,7 +76,8 @@ fn look_around_runs_over_an_ordinary_text_many_times() {
     let mut budget = Budget::default();
     for _ in 0..200 {
         let arguments = ["(?<!x)\"".into(), "'".into()];
-        let result = call(&Value::from(text.as_str()), "replaceAll", &arguments, &mut budget);
+        let result =
+            call(&Value::from(text.as_str()), "replaceAll".into(), &arguments, &mut budget);
         assert!(result.is_ok(), "{result:?}");
     }
 }

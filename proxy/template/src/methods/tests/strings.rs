@@ -73,6 +73,6 @@ fn properties_are_getters() {
 #[test]
 fn parts_of_borrowed_strings_are_borrowed() {
     let mut budget = Budget::default();
-    let part = crate::methods::call(&s("abc"), "substring", &[1.into()], &mut budget);
+    let part = crate::methods::call(&s("abc"), "substring".into(), &[1.into()], &mut budget);
     assert!(matches!(part, Ok(Some(Value::String(crate::value::Text::Borrowed("bc"))))));
 }

@@ -17,6 +17,25 @@ fn foreach_runs_over_lists_maps_and_ranges() {
 }
 
 #[test]
+fn foreach_gives_each_object_of_a_text_as_itself() {
+    const LIST: &str = r#"#set($l = $util.parseJson('[{"n":1},{"n":2},[3],{"n":4},{"n":5}]'))"#;
+    let kept = "#set($kept = [])#foreach($x in $l)#set($done = $kept.add($x))#end";
+    check(&[
+        (
+            &format!("{LIST}#foreach($x in $l)$x.n;#end $l"),
+            "1;2;;4;5; [{\"n\":1},{\"n\":2},[3],{\"n\":4},{\"n\":5}]",
+        ),
+        (&format!("{LIST}{kept}$kept"), "[{n=1}, {n=2}, [3], {n=4}, {n=5}]"),
+        (&format!("{LIST}#foreach($x in $l)#if($x.n == 2)#set($two = $x)#end#end$two.n$x.n"), "2"),
+        (
+            &format!("{LIST}#foreach($x in $l)#if($x.n == 2)#set($x.n = 7)#end#end$l"),
+            r#"[{"n":1},{"n":7},[3],{"n":4},{"n":5}]"#,
+        ),
+        (&format!("{LIST}#set($one = $l[0])$l[1].n$l[3].n$l[4].n$one.n$l[0].n"), "24511"),
+    ]);
+}
+
+#[test]
 fn foreach_tells_where_it_is() {
     check(&[
         (
