@@ -2,7 +2,7 @@
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test bench lint check fmt build
+.PHONY: help run test bench lint check fmt build plugins
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -16,6 +16,8 @@ test: ## Install what the tests need and run all of them
 	@tests/install-tools
 	cargo build --package tollgate
 	cargo test --workspace
+	plugins/build --check
+	cargo test --manifest-path plugins/Cargo.toml
 
 bench: ## Compare with other proxies on this machine (bench/README.md)
 	bench/run
@@ -24,8 +26,13 @@ lint: ## Formatting and clippy, warnings are errors
 	@deploy/sample/install-tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo clippy --manifest-path plugins/Cargo.toml --workspace --all-targets -- --deny warnings
 
 check: lint test ## What CI runs
+
+plugins: ## Build the example plugins again (plugins/dist)
+	plugins/build
 
 fmt: ## Format the sources
 	cargo fmt --all

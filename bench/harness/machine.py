@@ -12,6 +12,7 @@ from pathlib import Path
 
 # clock_getcpuclockid(3) for "all threads of a process, scheduler's clock".
 CPUCLOCK_SCHED = 2
+POLL_SECONDS = 0.05
 
 
 class MeasureError(Exception):
@@ -41,19 +42,19 @@ def free_port() -> int:
 
 
 class Process:
-    """A child in a session of its own, pinned to one core.
+    """A child in a session of its own, pinned to some cores.
 
     The session is what finds its workers again (nginx forks) and what ends them all. Use it in a
     `with` block: nothing outlives the block.
     """
 
-    def __init__(self, command: list[str], core: int, log: Path, **popen):
+    def __init__(self, command: list[str], cores: set[int], log: Path, **popen):
         self.log = log
         self.popen = subprocess.Popen(
             command,
             stderr=log.open("wb"),
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | popen,
         )
 
@@ -113,7 +114,7 @@ class Process:
         return " | ".join(lines[-5:]) or "nothing on standard error"
 
 
-def wait_until(ready, seconds: float, what: str):
+def wait_until(ready, seconds: float, what: str, poll_seconds: float = POLL_SECONDS):
     """Polls `ready` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while True:
@@ -121,7 +122,7 @@ def wait_until(ready, seconds: float, what: str):
             return result
         if time.monotonic() > deadline:
             raise MeasureError(f"{what} not ready after {seconds:g} s")
-        time.sleep(0.05)
+        time.sleep(poll_seconds)
 
 
 def make_certificate(openssl: str, directory: Path) -> None:

@@ -1,9 +1,10 @@
 """Medians, ratios and goals, as a table or as JSON."""
 
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from math import sqrt
+from statistics import median, quantiles
 
-from .scenarios import Goal, Options, Scenario
+from .scenarios import Column, Goal, Options, Scenario
 
 NOTES = [
     "One worker each, pinned to one core; the origin and the load share another.",
@@ -25,15 +26,25 @@ class Result:
         """Those measured at least once, in the order of the first round."""
         return list(dict.fromkeys(subject for figures in self.rounds for subject in figures))
 
+    def values(self, subject: str, key: str) -> list[float]:
+        """Of the rounds in which the subject has that figure."""
+        found = (each.get(subject, {}).get(key) for each in self.rounds)
+        return [value for value in found if value is not None]
+
     def median(self, subject: str, key: str) -> float | None:
-        return median_or_none([each[subject][key] for each in self.rounds if subject in each])
+        return median_or_none(self.values(subject, key))
+
+    def cell(self, subject: str, column: Column) -> str:
+        values = self.values(subject, column.key)
+        value = spread(values) if column.is_spread else median_or_none(values)
+        return "-" if value is None else f"{value:,.{column.digits}f}"
 
     def ratio(self, subject: str, baseline: str, key: str) -> float | None:
         """Of the pairs that shared a round, and so whatever else the machine did in it."""
         pairs = [
             (each[subject][key], each[baseline][key])
             for each in self.rounds
-            if subject in each and baseline in each
+            if key in each.get(subject, {}) and key in each.get(baseline, {})
         ]
         return median_or_none([value / base for value, base in pairs if base > 0])
 
@@ -45,6 +56,14 @@ class Result:
 
 def median_or_none(values: list[float]) -> float | None:
     return median(values) if values else None
+
+
+def spread(values: list[float]) -> float | None:
+    """How far the median of such values may be off, in either direction, 19 times of 20."""
+    if len(values) < 4:
+        return None
+    first, _, third = quantiles(values, n=4)
+    return 1.57 * (third - first) / sqrt(len(values))
 
 
 @dataclass(frozen=True)
@@ -66,11 +85,11 @@ def verdicts(results: list[Result]) -> list[Verdict]:
     found = []
     for result in results:
         for goal in result.scenario.goals:
-            for subject in result.scenario.judged():
+            subjects = [goal.subject] if goal.subject else result.scenario.judged()
+            for subject in subjects:
                 if (value := goal_value(result, goal, subject)) is not None:
-                    found.append(
-                        Verdict(result.scenario.name, describe(goal, result), value, goal.limit)
-                    )
+                    what = describe(goal, result, subject)
+                    found.append(Verdict(result.scenario.name, what, value, goal.limit))
     return found
 
 
@@ -80,9 +99,15 @@ def goal_value(result: Result, goal: Goal, subject: str) -> float | None:
     return result.ratio(subject, goal.baseline, goal.key)
 
 
-def describe(goal: Goal, result: Result) -> str:
-    [title] = [column.title for column in result.scenario.columns if column.key == goal.key]
-    return f"{title} / {goal.baseline}" if goal.baseline else title
+def describe(goal: Goal, result: Result, subject: str) -> str:
+    [title] = [
+        column.title
+        for column in result.scenario.columns
+        if column.key == goal.key and not column.is_spread
+    ]
+    is_one_of_several = goal.subject or len(result.scenario.judged()) > 1
+    what = f"{subject}: {title}" if is_one_of_several else title
+    return f"{what} / {goal.baseline}" if goal.baseline else what
 
 
 def heading(machine: dict[str, str], versions: dict[str, str], options: Options) -> str:
@@ -103,10 +128,7 @@ def table(result: Result) -> str:
     header += [f"/ {name}" for name in baselines]
     lines = [header]
     for subject in result.subjects():
-        cells = [
-            f"{result.median(subject, column.key):,.{column.digits}f}"
-            for column in scenario.columns
-        ]
+        cells = [result.cell(subject, column) for column in scenario.columns]
         ratios = [result.ratio(subject, name, scenario.cost) for name in baselines]
         cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         lines.append([subject, *cells])

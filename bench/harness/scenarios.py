@@ -8,7 +8,8 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,9 +36,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Column:
+    """A figure of each row: the median of the rounds, or how sure the median is."""
+
     key: str
     title: str
     digits: int = 0
+    is_spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ class Goal:
     key: str
     limit: float
     baseline: str | None = None
+    # The row it is about, where it is not about all that are judged.
+    subject: str | None = None
+
+
+# Each subject's figures by column.
+Figures = dict[str, dict[str, float]]
 
 
 @dataclass
@@ -61,6 +71,10 @@ class Bench:
 class Scenario:
     name: str
     summary: str
+    # A name that chooses several scenarios.
+    group: str | None = None
+    # The targets that take part when they were asked for; none means all.
+    compares: tuple[str, ...] | None = None
     columns: list[Column]
     # The column that ratios are made of, and the subjects they are relative to.
     cost: str | None = None
@@ -82,6 +96,18 @@ class Scenario:
 
     def measure(self, bench: Bench, subject: str) -> dict[str, float]:
         raise NotImplementedError
+
+    def measure_round(
+        self, bench: Bench, order: list[str], failures: dict[str, str]
+    ) -> list[Figures]:
+        """One round, of which a scenario may make several; `failures` gets those of a subject."""
+        figures = {}
+        for subject in order:
+            try:
+                figures[subject] = self.measure(bench, subject)
+            except MeasureError as error:
+                failures.setdefault(subject, str(error))
+        return [figures]
 
 
 RATE = Column("rate", "req/s")
@@ -206,16 +232,24 @@ class Memory(Scenario):
     # Not zero: the allocator's own reserves move by a few percent.
     goals = (Goal("growth_percent", 5),)
     max_rounds = 1
+    headers: dict[str, str] = {}
+
+    @contextmanager
+    def serve(self, bench: Bench, subject: str) -> Iterator[tuple[Running, str]]:
+        """The target, and the URL to request."""
+        with bench.targets[subject].start() as running:
+            yield running, f"http://127.0.0.1:{running.place.http}/"
 
     def measure(self, bench, subject):
         total = bench.options.memory_requests
         figures, sent = {}, 0
-        with bench.targets[subject].start() as running:
+        with self.serve(bench, subject) as (running, url):
             # Each `h2load` opens its connections anew. The second such burst still takes memory
             # that no later one does, and that is no growth with requests.
-            wrk_plain("/")(bench, running, WARM_UP_SECONDS)
+            load.wrk(bench.setting, url, WARM_UP_SECONDS, self.headers)
             for key, share in (("tenth_mb", 0.1), ("half_mb", 0.5), ("all_mb", 1.0)):
-                load.h2load_exactly(bench.setting, running.place.http, int(total * share) - sent)
+                count = int(total * share) - sent
+                load.h2load_exactly(bench.setting, url, count, self.headers)
                 sent = int(total * share)
                 figures[key] = running.process.rss_kb() * 1024 / MEGABYTE
         figures["growth_percent"] = 100 * (figures["all_mb"] / figures["tenth_mb"] - 1)

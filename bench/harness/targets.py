@@ -20,10 +20,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from .install import BENCH, Tools
 from .machine import (
+    POLL_SECONDS,
     Cores,
     MeasureError,
     Process,
@@ -52,6 +54,8 @@ class Setting:
     cores: Cores
     directory: Path
     origin_port: int = field(default_factory=free_port)
+    # What the origin answers at /record.
+    record: Path = RECORD_RESPONSE
 
     def prepare(self) -> None:
         (self.directory / "body.json").write_text(BODY)
@@ -60,8 +64,8 @@ class Setting:
     def origin(self) -> Process:
         command = [self.tools["origin"], "--listen", f"127.0.0.1:{self.origin_port}"]
         command += ["--body", str(self.directory / "body.json"), "--big-bytes", str(BIG_BYTES)]
-        command += ["--record", str(RECORD_RESPONSE)]
-        return Process(command, self.cores.load, self.directory / "origin.log")
+        command += ["--record", str(self.record)]
+        return Process(command, {self.cores.load}, self.directory / "origin.log")
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,10 @@ class Target:
     def command(self, place: Place) -> list[str]:
         raise NotImplementedError
 
+    def cores(self) -> set[int]:
+        """Where it may run: on a core of its own."""
+        return {self.setting.cores.target}
+
     def version(self) -> str:
         raise NotImplementedError
 
@@ -104,7 +112,7 @@ class Target:
         return answers(running.place.http, "/")
 
     @contextmanager
-    def start(self) -> Iterator[Running]:
+    def start(self, poll_seconds: float = POLL_SECONDS) -> Iterator[Running]:
         """Runs the target until the block ends; it is ready when the block begins."""
         with tempfile.TemporaryDirectory(dir=self.setting.directory, prefix=self.name) as name:
             directory = Path(name)
@@ -113,13 +121,13 @@ class Target:
             place = Place(directory)
             command = self.command(place)
             log = directory / "stderr.log"
-            core = self.setting.cores.target
             with (
                 (directory / "stdout.log").open("wb") as stdout,
-                Process(command, core, log, stdout=stdout) as process,
+                Process(command, self.cores(), log, stdout=stdout) as process,
             ):
                 running = Running(process, place)
-                wait_until(lambda: self.alive_and_ready(running), START_SECONDS, self.name)
+                ready = partial(self.alive_and_ready, running)
+                wait_until(ready, START_SECONDS, self.name, poll_seconds)
                 yield running
 
     def alive_and_ready(self, running: Running) -> bool:

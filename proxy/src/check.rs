@@ -7,9 +7,13 @@ use tollgate_gateway::tls::Certificates;
 use tollgate_model::api::ApiId;
 
 use crate::cli::{CheckArgs, Output};
-use crate::config;
-use crate::definitions::{self, Definition, MAXIMUM_INTEGRATION_TIMEOUT, Source, generated_api_id};
+use crate::config::{self, Config};
+use crate::definitions::{
+    self, Attached, Definition, MAXIMUM_INTEGRATION_TIMEOUT, Source, generated_api_id,
+};
 use crate::loaded::Loaded;
+use crate::plugins::Plugins;
+use crate::serve::plugin_host;
 
 pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
     args.stage
@@ -17,9 +21,7 @@ pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
         .map_err(anyhow::Error::msg)?;
     let mut found = Found::default();
     if let Some(file) = &args.config {
-        let loaded = config::load(file)
-            .map_err(anyhow::Error::new)
-            .and_then(|config| Loaded::load(config, &Certificates::new()));
+        let loaded = config::load(file).map_err(anyhow::Error::new).and_then(configuration);
         match loaded {
             Ok(loaded) => found.configuration(loaded),
             Err(error) => found.errors.push(crate::one_line(&error)),
@@ -45,6 +47,15 @@ pub fn check(mut args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if found.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads everything a configuration names, plugins included.
+fn configuration(mut config: Config) -> anyhow::Result<Loaded> {
+    // Whoever checks may be another than who serves, and leaves nothing behind.
+    config.plugin_cache_directory = None;
+    let host = plugin_host(&config).map_err(anyhow::Error::msg)?;
+    let kinds = Plugins::new(host).prepare(&config.plugins)?.kinds();
+    Loaded::load(config, &Certificates::new(), &kinds)
 }
 
 #[derive(Default)]
@@ -118,5 +129,6 @@ fn sources(args: &CheckArgs) -> impl Iterator<Item = Source> {
         region: args.stage.region.clone(),
         account_id: args.stage.account_id.clone(),
         maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+        attached: Attached::default(),
     })
 }

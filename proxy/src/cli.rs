@@ -41,6 +41,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Print what a mapping template makes of a payload
     Render(RenderArgs),
+    /// Try a plugin, or look into one
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// About the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -62,6 +65,7 @@ Examples:
   tollgate dev petstore.yaml
   tollgate dev pets.yaml orders.json --stage test --stage-variable backend=10.0.0.7:8080
   tollgate dev petstore.yaml --http 127.0.0.1:0 --output json
+  tollgate dev petstore.yaml --plugin jwt.wasm=jwt.json --upstream jwks=127.0.0.1:8081
 
 The first definition is also served at the root of every host name that matches nothing else,
 without its stage: curl http://127.0.0.1:8080/pets
@@ -104,9 +108,35 @@ pub struct DevArgs {
     #[arg(long, env = "TOLLGATE_ECHO", value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:0", value_parser = values::listen_address)]
     pub echo: Option<SocketAddr>,
 
+    #[command(flatten)]
+    pub plugins: PluginArgs,
+
     /// What to print once the APIs serve: text, or one line of JSON for each API
     #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+}
+
+/// Plugins for every method of all definitions.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PluginArgs {
+    /// A WASM plugin for every method: an authorizer takes the place of the methods' own
+    /// authorization, other plugins change requests and responses, in the order given. One that
+    /// a definition names is attached where it is named. After = comes the file with its
+    /// configuration. Loaded again when a file changes; give it again for more
+    #[arg(long = "plugin", value_name = "PATH[=CONFIG_FILE]")]
+    pub plugins: Vec<PathBuf>,
+
+    /// An upstream that plugins may call by this name; give it again for more
+    #[arg(long = "upstream", value_name = "NAME=HOST:PORT", value_parser = upstream)]
+    pub upstreams: Vec<KeyValue>,
+
+    /// Go on without a transformer that fails, instead of answering 500
+    #[arg(long)]
+    pub plugin_fail_open: bool,
+
+    /// Let component plugins use WASI: clocks, random numbers, and output to the log
+    #[arg(long)]
+    pub plugin_wasi: bool,
 }
 
 /// What a definition is read with.
@@ -216,6 +246,81 @@ pub struct RenderArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Run a plugin on a request without a gateway: its decision, edits, log lines and cost
+    Test(PluginTestArgs),
+    /// Say what a plugin is: kind, ABI, imports, size
+    Inspect(PluginInspectArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollgate plugin test authorizer.wasm --request request.json
+  tollgate plugin test filter.wasm --request request.json --config filter.yaml
+  tollgate plugin test jwt.wasm --request request.json --config jwt.json --upstream jwks=127.0.0.1:8081
+
+The request file is JSON; each key may be left out:
+  {
+    \"method\": \"GET\", \"path\": \"/pets/7\", \"query\": \"verbose=1\",
+    \"headers\": {\"authorization\": \"Bearer x\", \"accept\": [\"a\", \"b\"]},
+    \"body\": \"text, or any JSON\",
+    \"resource\": \"/pets/{id}\", \"stage\": \"dev\", \"pathParameters\": {\"id\": \"7\"},
+    \"stageVariables\": {}, \"sourceAddress\": \"192.0.2.1\", \"context\": {},
+    \"response\": {\"status\": 200, \"headers\": {}, \"body\": \"what the backend answers\"}
+  }
+A list of such objects is run one after the other, on the same plugin.
+
+Exit codes: 0 the plugin ran, whatever it decided; 1 it failed, or a file is wrong.")]
+pub struct PluginTestArgs {
+    /// The plugin's .wasm file
+    pub plugin: PathBuf,
+
+    /// The request, or a list of requests, as JSON; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub request: PathBuf,
+
+    /// The plugin's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// An upstream that the plugin may call by this name; give it again for more
+    #[arg(long = "upstream", value_name = "NAME=HOST:PORT", value_parser = upstream)]
+    pub upstreams: Vec<KeyValue>,
+
+    /// Let a component use WASI: clocks, random numbers, and output to the log
+    #[arg(long)]
+    pub wasi: bool,
+
+    /// Give an authorizer the request's body
+    #[arg(long)]
+    pub body: bool,
+
+    /// A fresh instance for each request
+    #[arg(long)]
+    pub per_request: bool,
+
+    /// How to print what happened
+    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  tollgate plugin inspect filter.wasm
+
+Exit codes: 0 it can be loaded here, 1 it can't: standard error says why.")]
+pub struct PluginInspectArgs {
+    /// The plugin's .wasm file
+    pub plugin: PathBuf,
+
+    /// How to print what was found
+    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the JSON Schema of the configuration file: every key with unit, range and default
     Schema,
@@ -302,6 +407,12 @@ fn pairs(
 fn stage_variable(text: &str) -> Result<KeyValue, String> {
     let pair: KeyValue = text.parse()?;
     values::stage_variable(&pair.key, &pair.value)?;
+    Ok(pair)
+}
+
+fn upstream(text: &str) -> Result<KeyValue, String> {
+    let pair: KeyValue = text.parse().map_err(|_| "allowed: NAME=HOST:PORT".to_owned())?;
+    values::upstream_address(&pair.value)?;
     Ok(pair)
 }
 

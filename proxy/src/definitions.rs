@@ -32,6 +32,19 @@ pub struct Source {
     pub region: String,
     pub account_id: String,
     pub maximum_integration_timeout: Duration,
+    pub attached: Attached,
+}
+
+/// Plugins that a stage has in addition to those its definition names.
+#[derive(Clone, Debug, Default)]
+pub struct Attached {
+    pub transformers: Vec<String>,
+    /// By method, as in `GET /pets`.
+    pub method_transformers: BTreeMap<String, Vec<String>>,
+    /// URIs that take the place of authorizers' own.
+    pub authorizer_uris: BTreeMap<String, String>,
+    /// The plugin that authorizes every method.
+    pub authorizer_of_all: Option<String>,
 }
 
 /// A definition that has been read and is known to compile.
@@ -42,7 +55,16 @@ pub struct Definition {
     pub warnings: Vec<Warning>,
     /// VPC links that integrations of this stage go through.
     pub vpc_links: BTreeSet<String>,
+    /// Plugins that this stage asks for, and what they have to be.
+    pub plugins: BTreeSet<PluginUse>,
     settings: StageSettings,
+}
+
+/// A plugin that a definition or its stage names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PluginUse {
+    Authorizer(String),
+    Transformer(String),
 }
 
 /// Something in a definition that is not served as it is written.
@@ -99,6 +121,10 @@ pub fn load(source: &Source) -> Result<Definition, DefinitionError> {
         region: source.region.clone(),
         stage_variables: source.stage_variables.clone(),
         maximum_integration_timeout: source.maximum_integration_timeout,
+        transformers: source.attached.transformers.clone(),
+        method_transformers: source.attached.method_transformers.clone(),
+        authorizer_uris: source.attached.authorizer_uris.clone(),
+        authorizer_of_all: source.attached.authorizer_of_all.clone(),
     };
     let compiled = compile(&api, &settings).map_err(|error| refuse(None, error.to_string()))?;
     let mut warnings: Vec<Warning> = imported
@@ -122,6 +148,7 @@ pub fn load(source: &Source) -> Result<Definition, DefinitionError> {
     Ok(Definition {
         file: source.file.clone(),
         vpc_links: vpc_links(&compiled.stage),
+        plugins: plugins(&compiled.stage),
         api,
         warnings,
         settings,
@@ -135,6 +162,17 @@ impl Definition {
 
     pub fn stage_name(&self) -> &str {
         &self.settings.stage_name
+    }
+
+    /// Whether the definition itself says where the plugin belongs.
+    pub fn names_plugin(&self, plugin: &str) -> bool {
+        let attached = |names: &[String]| names.iter().any(|name| name == plugin);
+        let added = self.settings.authorizer_of_all.as_deref() == Some(plugin)
+            || attached(&self.settings.transformers);
+        !added
+            && self.plugins.iter().any(|wanted| match wanted {
+                PluginUse::Authorizer(name) | PluginUse::Transformer(name) => name == plugin,
+            })
     }
 
     /// The stage to publish. A published stage is given away, so each publication compiles
@@ -280,6 +318,16 @@ fn places(places: &[String]) -> String {
     text
 }
 
+fn plugins(stage: &CompiledStage) -> BTreeSet<PluginUse> {
+    let authorizers = stage.authorizers.iter().map(|it| PluginUse::Authorizer(it.plugin.clone()));
+    let transformers = stage
+        .methods
+        .iter()
+        .flat_map(|method| method.transformers.iter())
+        .map(|name| PluginUse::Transformer(name.clone()));
+    authorizers.chain(transformers).collect()
+}
+
 fn vpc_links(stage: &CompiledStage) -> BTreeSet<String> {
     let fixed = stage.upstreams.iter().map(|upstream| &upstream.connection);
     let dynamic = stage.methods.iter().filter_map(|method| match &method.integration {
@@ -411,6 +459,7 @@ paths:
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+            attached: Attached::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `tollgate dev`: definitions served on this machine, and again whenever they change.
 
+mod plugins;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,22 +11,28 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
+use prometheus::core::Collector;
 use serde_json::json;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::{GatewayConfig, ListenerConfig, Visibility};
 use tollgate_gateway::limits::Limits;
 use tollgate_gateway::tls::Certificates;
 use tollgate_gateway::{Gateway, Routes};
+use tollgate_plugin_host::{HostConfig, PluginHost};
 
 use crate::cli::{DevArgs, KeyValue, Output};
 use crate::config::LogConfig;
 use crate::config::checked::default_workers;
+use crate::config::plugins::PluginConfig;
 use crate::config::wire::LogFormat;
 use crate::definitions::{
-    self, Definition, DefinitionError, MAXIMUM_INTEGRATION_TIMEOUT, Source, generated_api_id,
+    self, Attached, Definition, DefinitionError, MAXIMUM_INTEGRATION_TIMEOUT, Source,
+    generated_api_id,
 };
 use crate::echo::Echo;
 use crate::logging;
+use crate::plugin_command::upstreams;
+use crate::plugins::{Plugins, unfit, watched_files};
 use crate::self_signed::self_signed;
 use crate::watch::Watch;
 
@@ -40,30 +48,56 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
     logging::start(&log).map_err(anyhow::Error::msg)?;
 
     let echo = args.echo.map(Echo::start).transpose()?;
-    let sources = sources(&args, echo.as_ref())?;
-    let set = DefinitionSet::load(&sources)?;
-    let gateway = Gateway::bind(gateway_config(&args)?)?;
+    let host = plugin_host(&args)?;
+    let collector = host.collector();
+    let plugin_configs = plugins::configs(&args.plugins)?;
+    let mut plugins = Plugins::new(host);
+    plugins.commit(plugins.prepare(&plugin_configs)?);
+    let mut sources = sources(&args, echo.as_ref())?;
+    let mut set = DefinitionSet::load(&sources, plugins)?;
+    if !plugin_configs.is_empty() {
+        let attached = plugins::attach(&plugin_configs, &set.plugins.kinds(), &set.definitions)?;
+        sources.iter_mut().for_each(|source| source.attached = attached.clone());
+        set = DefinitionSet::load(&sources, set.plugins)?;
+    }
+    let gateway = Gateway::bind(gateway_config(&args, collector)?)?;
     gateway.publish(set.routes()?)?;
     let announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
 
-    let files = sources.iter().map(|source| source.file.clone()).collect();
-    let reload = reloader(gateway.clone(), sources, set, args.output);
-    let _watch = Watch::start(files, reload.clone())?;
+    let mut files: Vec<_> = sources.iter().map(|source| source.file.clone()).collect();
+    files.extend(watched_files(&plugin_configs));
+    let reload = reloader(gateway.clone(), sources, plugin_configs, set, args.output);
+    let reload_changed = reload.clone();
+    let _watch = Watch::start(files.clone(), move || {
+        reload_changed();
+        files.clone()
+    })?;
     Ok(gateway.run(move || print(&announcement), reload))
+}
+
+fn plugin_host(args: &DevArgs) -> anyhow::Result<PluginHost> {
+    PluginHost::new(HostConfig {
+        upstreams: upstreams(&args.plugins.upstreams),
+        workers: args.workers.unwrap_or_else(default_workers),
+        ..HostConfig::default()
+    })
+    .map_err(anyhow::Error::msg)
 }
 
 /// The definitions of one `tollgate dev`, each at the last version that loaded.
 struct DefinitionSet {
     region: String,
     definitions: Vec<Definition>,
+    plugins: Plugins,
 }
 
 impl DefinitionSet {
-    fn load(sources: &[Source]) -> Result<Self, DefinitionError> {
+    fn load(sources: &[Source], plugins: Plugins) -> Result<Self, DefinitionError> {
         let definitions = sources.iter().map(definitions::load).collect::<Result<_, _>>()?;
         Ok(Self {
             region: sources.first().map(|source| source.region.clone()).unwrap_or_default(),
             definitions,
+            plugins,
         })
     }
 
@@ -90,6 +124,7 @@ impl DefinitionSet {
             domains: Vec::new(),
             host_suffix: "localhost".to_owned(),
             development_paths: true,
+            plugins: self.plugins.slots(),
         })
     }
 }
@@ -125,12 +160,13 @@ fn sources(args: &DevArgs, echo: Option<&Echo>) -> anyhow::Result<Vec<Source>> {
             region: args.stage.region.clone(),
             account_id: args.stage.account_id.clone(),
             maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+            attached: Attached::default(),
         });
     }
     Ok(sources)
 }
 
-fn gateway_config(args: &DevArgs) -> anyhow::Result<GatewayConfig> {
+fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result<GatewayConfig> {
     let made =
         self_signed(&args.stage.region).context("the self-signed certificate cannot be made")?;
     let certificates = Certificates::new();
@@ -146,6 +182,7 @@ fn gateway_config(args: &DevArgs) -> anyhow::Result<GatewayConfig> {
         access_log_format: DEFAULT_FORMAT.to_owned(),
         vpc_links: BTreeMap::new(),
         upstream_ca_file: None,
+        collectors: vec![plugins],
     })
 }
 
@@ -153,14 +190,18 @@ fn gateway_config(args: &DevArgs) -> anyhow::Result<GatewayConfig> {
 fn reloader(
     gateway: Gateway,
     sources: Vec<Source>,
+    plugin_configs: Vec<PluginConfig>,
     set: DefinitionSet,
     output: Output,
 ) -> impl Fn() + Clone + Send + Sync {
     let set = Arc::new(Mutex::new(set));
-    let sources = Arc::new(sources);
+    let files = Arc::new((sources, plugin_configs));
     move || {
+        let (sources, plugin_configs) = &*files;
         let mut set = set.lock();
-        let refused = set.reload(&sources);
+        let plugins = set.plugins.refresh(plugin_configs);
+        let mut refused = plugins.refused;
+        refused.extend(set.reload(sources).iter().map(ToString::to_string));
         for error in &refused {
             eprintln!("{error} (the version before it is still served)");
         }
@@ -209,6 +250,11 @@ fn announcement(
                     "name": name,
                     "stage": stage,
                     "invoke_urls": urls,
+                    "plugins": set.plugins.current().map(|(source, plugin)| json!({
+                        "name": source.name,
+                        "kind": plugin.kind().to_string(),
+                        "sha256": plugin.sha256,
+                    })).collect::<Vec<_>>(),
                 });
                 writeln!(text, "{line}")?;
                 remarks.extend(definition.warnings.iter().map(|it| format!("warning: {it}")));
@@ -223,6 +269,10 @@ fn announcement(
                 }
             }
         }
+        let unfit = unfit(definition, &set.plugins.kinds());
+        remarks.extend(unfit.into_iter().map(|it| {
+            format!("warning: {file}: {it}; its methods answer 500 (--plugin gives one)")
+        }));
         // VPC links are part of a configuration file, which dev has none of.
         remarks.extend(definition.vpc_links.iter().map(|link| {
             format!(
@@ -233,6 +283,13 @@ fn announcement(
     let management = reachable(bound.management);
     match args.output {
         Output::Text => {
+            for (source, plugin) in set.plugins.current() {
+                let file = source.file.display();
+                let (name, kind) = (&source.name, plugin.kind());
+                let named = set.definitions.iter().any(|it| it.names_plugin(name));
+                let place = if named { "where it is named" } else { "every method" };
+                writeln!(text, "Plugin {name} ({file}), {place}: {kind}")?;
+            }
             writeln!(text, "Health and metrics: http://{management}/healthz, /readyz, /metrics")?;
             if let Some(echo) = echo {
                 let address = echo.address();
@@ -306,7 +363,7 @@ mod tests {
         write(&pets, "Pets");
         write(&orders, "Orders");
         let sources = sources(&args(&[&pets, &orders]), None).unwrap();
-        let mut set = DefinitionSet::load(&sources).unwrap();
+        let mut set = load(&sources);
         assert_eq!(names(&set), ["Pets", "Orders"]);
 
         std::fs::write(&pets, "openapi: 3.0.1\npaths: [\n").unwrap();
@@ -328,7 +385,7 @@ mod tests {
         let (pets, orders) = (folder.path().join("pets.yaml"), folder.path().join("orders.yaml"));
         write(&pets, "Pets");
         write(&orders, "Orders");
-        let set = DefinitionSet::load(&sources(&args(&[&pets, &orders]), None).unwrap()).unwrap();
+        let set = load(&sources(&args(&[&pets, &orders]), None).unwrap());
         let routes = set.routes().unwrap();
         assert!(routes.development_paths);
         let first = set.definitions[0].api_id().clone();
@@ -349,7 +406,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pets.yaml");
         write(&file, "Pets");
-        let set = DefinitionSet::load(&sources(&args(&[&file]), None).unwrap()).unwrap();
+        let set = load(&sources(&args(&[&file]), None).unwrap());
         let definition = &set.definitions[0];
         let id = definition.api_id();
         let (http, https) = ("0.0.0.0:80".parse().unwrap(), "[::]:443".parse().unwrap());
@@ -378,6 +435,11 @@ mod tests {
         assert_eq!(of(&args), echo.address().to_string());
         args.stage.stage_variables.push("echo=elsewhere:80".parse().unwrap());
         assert_eq!(of(&args), "elsewhere:80");
+    }
+
+    fn load(sources: &[Source]) -> DefinitionSet {
+        let host = PluginHost::new(HostConfig::default()).unwrap();
+        DefinitionSet::load(sources, Plugins::new(host)).unwrap()
     }
 
     fn args(files: &[&Path]) -> DevArgs {

@@ -10,7 +10,8 @@ use tollgate_gateway::tls::{CertificateFiles, Certificates};
 use tollgate_model::api::EndpointType;
 
 use crate::config::{Config, ConfigError};
-use crate::definitions::{self, Definition, Source};
+use crate::definitions::{self, Attached, Definition, Source};
+use crate::plugins::{Kinds, Plugins, unfit, watched_files};
 
 /// A configuration that can be served.
 #[derive(Debug)]
@@ -25,11 +26,16 @@ pub struct Loaded {
 impl Loaded {
     /// Reads and checks everything. `certificates` gets the certificates, all or none; it is
     /// the last thing that can fail, so that a refused reload changes nothing.
-    pub fn load(config: Config, certificates: &Certificates) -> anyhow::Result<Self> {
+    pub fn load(
+        config: Config,
+        certificates: &Certificates,
+        plugins: &Kinds,
+    ) -> anyhow::Result<Self> {
         let definitions = (0..config.apis.len())
             .map(|index| definition(index, &config))
             .collect::<Result<Vec<_>, _>>()?;
         check_vpc_links(&config, &definitions)?;
+        check_plugins(&config, &definitions, plugins)?;
         check_upstream_ca_file(&config)?;
         load_certificates(&config, certificates)?;
         let mut warnings: Vec<String> = definitions
@@ -45,13 +51,14 @@ impl Loaded {
     }
 
     /// What to publish.
-    pub fn routes(&self) -> anyhow::Result<Routes> {
+    pub fn routes(&self, plugins: &Plugins) -> anyhow::Result<Routes> {
         Ok(Routes {
             stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
             fallback: None,
             domains: self.config.domain_names.clone(),
             host_suffix: self.config.host_suffix.clone(),
             development_paths: false,
+            plugins: plugins.slots(),
         })
     }
 
@@ -61,6 +68,7 @@ impl Loaded {
         let certificates =
             self.config.certificates.iter().flat_map(|it| [&it.certificate, &it.key]);
         let mut files: Vec<PathBuf> = definitions.chain(certificates).cloned().collect();
+        files.extend(watched_files(&self.config.plugins));
         files.sort();
         files.dedup();
         files
@@ -80,6 +88,12 @@ fn definition(index: usize, config: &Config) -> anyhow::Result<Definition> {
         region: config.region.clone(),
         account_id: config.account_id.clone(),
         maximum_integration_timeout: config.maximum_integration_timeout,
+        attached: Attached {
+            transformers: api.transformers.clone(),
+            method_transformers: api.method_transformers.clone(),
+            authorizer_uris: api.authorizer_uris.clone(),
+            authorizer_of_all: None,
+        },
     };
     definitions::load(&source)
         .with_context(|| place(&config.file, api.line, &format!("apis[{index}].definition")))
@@ -104,6 +118,24 @@ fn check_vpc_links(config: &Config, definitions: &[Definition]) -> Result<(), Co
                     "{} uses VPC link {missing:?}, but {known}",
                     definition.file.display()
                 ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_plugins(
+    config: &Config,
+    definitions: &[Definition],
+    plugins: &Kinds,
+) -> Result<(), ConfigError> {
+    for (index, (definition, api)) in definitions.iter().zip(&config.apis).enumerate() {
+        if let Some(problem) = unfit(definition, plugins).into_iter().next() {
+            return Err(ConfigError {
+                file: config.file.clone(),
+                line: Some(api.line),
+                key: format!("apis[{index}]"),
+                problem,
             });
         }
     }
@@ -198,7 +230,7 @@ mod tests {
         assert_eq!(loaded.definitions.len(), 1);
         assert_eq!(loaded.definitions[0].api.name, "Pets");
         assert_eq!(loaded.warnings, Vec::<String>::new());
-        assert_eq!(loaded.routes().unwrap().stages.len(), 1);
+        assert_eq!(loaded.routes(&no_plugins()).unwrap().stages.len(), 1);
         let watched = loaded.watched_files();
         let names: Vec<_> = watched.iter().map(|file| file.file_name().unwrap()).collect();
         assert_eq!(names, ["cert.pem", "key.pem", "pets.yaml"]);
@@ -293,7 +325,7 @@ mod tests {
 
         fn try_load(&self, text: &str) -> anyhow::Result<Loaded> {
             let config = crate::config::read(text, &self.0.path().join("tollgate.yaml"))?;
-            Loaded::load(config, &Certificates::new())
+            Loaded::load(config, &Certificates::new(), &Kinds::new())
         }
 
         fn refuse(&self, text: &str) -> String {
@@ -304,6 +336,10 @@ mod tests {
         fn write(&self, name: &str, content: &[u8]) {
             std::fs::write(self.0.path().join(name), content).unwrap();
         }
+    }
+
+    fn no_plugins() -> Plugins {
+        Plugins::new(tollgate_plugin_host::PluginHost::new(Default::default()).unwrap())
     }
 
     fn definition(title: &str, integration: &str) -> String {

@@ -5,6 +5,7 @@
 //!      ──▶ serve ──▶ config ──▶ loaded ──┘          (watch, SIGHUP: again)
 //!      ──▶ check ──▶ config ──▶ loaded ──▶ a report
 //!      ──▶ render ──▶ a template's output
+//!      ──▶ plugin_command ──▶ what a plugin is and does
 //! ```
 //!
 //! What an API means is the business of `tollgate-model`, what happens to a request that of
@@ -13,11 +14,13 @@
 mod cli;
 mod config;
 mod definitions;
+mod plugins;
 mod loaded;
 mod dev;
 mod serve;
 mod check;
 mod render;
+mod plugin_command;
 mod watch;
 mod self_signed;
 mod echo;
@@ -49,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(args),
         Command::Render(args) => render::render(&args),
+        Command::Plugin(command) => plugin_command::plugin(&command),
         Command::Config(ConfigCommand::Schema) => print(&config::schema::json_schema()),
         Command::Echo(args) => echo::echo(args.listen).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {

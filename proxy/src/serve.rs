@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use parking_lot::Mutex;
+use prometheus::core::Collector;
 use tollgate_gateway::Gateway;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::GatewayConfig;
 use tollgate_gateway::tls::Certificates;
+use tollgate_plugin_host::{HostConfig, PluginHost};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::loaded::Loaded;
+use crate::plugins::{Plugins, Prepared};
 use crate::watch::Watch;
 use crate::{logging, notify_systemd};
 
@@ -24,12 +27,16 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(&args.config)?;
     logging::start(&config.log).map_err(anyhow::Error::msg)?;
     let certificates = Arc::new(Certificates::new());
-    let loaded = Loaded::load(config, &certificates)?;
-    let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone()))?;
-    gateway.publish(loaded.routes()?).with_context(|| args.config.display().to_string())?;
-    report(&loaded, &gateway);
+    let host = plugin_host(&config).map_err(anyhow::Error::msg)?;
+    let collector = host.collector();
+    let mut plugins = Plugins::new(host);
+    plugins.commit(plugins.prepare(&config.plugins)?);
+    let loaded = Loaded::load(config, &certificates, &plugins.kinds())?;
+    let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone(), collector))?;
+    gateway.publish(loaded.routes(&plugins)?).with_context(|| args.config.display().to_string())?;
+    report(&loaded, &plugins, &gateway);
 
-    let reloader = Reloader::start(gateway.clone(), certificates, loaded)?;
+    let reloader = Reloader::start(gateway.clone(), certificates, loaded, plugins)?;
     let started = || {
         notify_systemd::ready();
         notify_systemd::stopping_on_sigterm();
@@ -37,8 +44,23 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(gateway.run(started, move || reloader.configuration_may_have_changed()))
 }
 
+/// The host of the configuration's plugins.
+pub fn plugin_host(config: &Config) -> Result<PluginHost, String> {
+    PluginHost::new(HostConfig {
+        cache_directory: config.plugin_cache_directory.clone(),
+        upstreams: config.plugin_upstreams.clone(),
+        upstream_ca_file: config.upstream_ca_file.clone(),
+        workers: config.workers,
+        ..HostConfig::default()
+    })
+}
+
 /// The part of the configuration that stays as it is until a restart.
-fn gateway_config(config: &Config, certificates: Arc<Certificates>) -> GatewayConfig {
+fn gateway_config(
+    config: &Config,
+    certificates: Arc<Certificates>,
+    plugins: Box<dyn Collector>,
+) -> GatewayConfig {
     GatewayConfig {
         listeners: config.listeners.clone(),
         management: config.management,
@@ -52,10 +74,11 @@ fn gateway_config(config: &Config, certificates: Arc<Certificates>) -> GatewayCo
             .unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
         vpc_links: config.vpc_links.clone(),
         upstream_ca_file: config.upstream_ca_file.clone(),
+        collectors: vec![plugins],
     }
 }
 
-fn report(loaded: &Loaded, gateway: &Gateway) {
+fn report(loaded: &Loaded, plugins: &Plugins, gateway: &Gateway) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -63,6 +86,10 @@ fn report(loaded: &Loaded, gateway: &Gateway) {
         tracing::info!(%address, tls = listener.tls, visibility = ?listener.visibility, "listening");
     }
     tracing::info!(address = %gateway.bound().management, "management and metrics");
+    for (source, plugin) in plugins.current() {
+        let (file, kind) = (source.file.display(), plugin.kind());
+        tracing::info!(plugin = source.name, %file, %kind, sha256 = plugin.sha256, "plugin loaded");
+    }
     for definition in &loaded.definitions {
         tracing::info!(
             api_id = %definition.api_id(),
@@ -87,6 +114,7 @@ struct State {
     started_with: Fixed,
     /// What is being served.
     current: Loaded,
+    plugins: Plugins,
 }
 
 impl Reloader {
@@ -94,16 +122,24 @@ impl Reloader {
         gateway: Gateway,
         certificates: Arc<Certificates>,
         loaded: Loaded,
+        plugins: Plugins,
     ) -> anyhow::Result<Self> {
         let files = loaded.watched_files();
         let started_with = Fixed::of(&loaded.config);
-        let state =
-            Arc::new(Mutex::new(State { gateway, certificates, started_with, current: loaded }));
+        let state = Arc::new(Mutex::new(State {
+            gateway,
+            certificates,
+            started_with,
+            current: loaded,
+            plugins,
+        }));
         let watched = state.clone();
         let watch = Watch::start(files, move || {
             let mut state = watched.lock();
+            state.refresh_plugins();
             let config = state.current.config.clone();
-            state.apply(config);
+            state.apply(config, None);
+            state.current.watched_files()
         })?;
         Ok(Self { state, watch })
     }
@@ -112,14 +148,19 @@ impl Reloader {
     fn configuration_may_have_changed(&self) {
         notify_systemd::reloading();
         let mut state = self.state.lock();
-        match config::load(&state.current.config.file) {
-            Ok(config) => {
-                if state.apply(config) {
+        let read = config::load(&state.current.config.file).map_err(anyhow::Error::from);
+        let prepared = read.and_then(|config| {
+            let plugins = state.plugins.prepare(&config.plugins)?;
+            Ok((config, plugins))
+        });
+        match prepared {
+            Ok((config, plugins)) => {
+                if state.apply(config, Some(plugins)) {
                     state.tell_what_waits();
                     self.watch.files(state.current.watched_files());
                 }
             }
-            Err(error) => state.refused(&error.into()),
+            Err(error) => state.refused(&error),
         }
         notify_systemd::ready();
     }
@@ -127,8 +168,9 @@ impl Reloader {
 
 impl State {
     /// Serves what the configuration and its files say now, or says why not.
-    fn apply(&mut self, config: Config) -> bool {
-        let loaded = match self.load_and_publish(config) {
+    /// With `plugins`, also those: all or nothing.
+    fn apply(&mut self, config: Config, plugins: Option<Prepared>) -> bool {
+        let loaded = match self.load_and_publish(config, plugins) {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.refused(&error);
@@ -156,10 +198,30 @@ impl State {
         }
     }
 
-    fn load_and_publish(&self, config: Config) -> anyhow::Result<Loaded> {
-        let loaded = Loaded::load(config, &self.certificates)?;
+    /// Swaps the plugins whose files have changed, each on its own.
+    fn refresh_plugins(&mut self) {
+        let refreshed = self.plugins.refresh(&self.current.config.plugins);
+        for plugin in &refreshed.changed {
+            tracing::info!(plugin, "plugin swapped");
+        }
+        for error in &refreshed.refused {
+            self.gateway.reload_rejected();
+            tracing::error!("plugin not swapped, the version before it stays in use: {error}");
+        }
+    }
+
+    fn load_and_publish(
+        &mut self,
+        config: Config,
+        plugins: Option<Prepared>,
+    ) -> anyhow::Result<Loaded> {
+        let kinds = plugins.as_ref().map_or_else(|| self.plugins.kinds(), Prepared::kinds);
+        let loaded = Loaded::load(config, &self.certificates, &kinds)?;
+        if let Some(plugins) = plugins {
+            self.plugins.commit(plugins);
+        }
         let file = loaded.config.file.display();
-        self.gateway.publish(loaded.routes()?).with_context(|| file.to_string())?;
+        self.gateway.publish(loaded.routes(&self.plugins)?).with_context(|| file.to_string())?;
         Ok(loaded)
     }
 
@@ -175,7 +237,7 @@ impl State {
 /// The keys that only count at start, each with its value as text: all that is asked of them
 /// is whether they are the same.
 #[derive(Clone)]
-struct Fixed([(&'static str, String); 8]);
+struct Fixed([(&'static str, String); 10]);
 
 impl Fixed {
     fn of(config: &Config) -> Self {
@@ -187,6 +249,8 @@ impl Fixed {
             ("access_log", format!("{:?} {:?}", config.access_log, config.access_log_format)),
             ("vpc_links", format!("{:?}", config.vpc_links)),
             ("upstream_ca_file", format!("{:?}", config.upstream_ca_file)),
+            ("plugin_upstreams", format!("{:?}", config.plugin_upstreams)),
+            ("plugin_cache_directory", format!("{:?}", config.plugin_cache_directory)),
             ("log", format!("{:?}", config.log)),
         ])
     }

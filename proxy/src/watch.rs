@@ -36,10 +36,11 @@ enum Message {
 
 impl Watch {
     /// Starts a thread that calls `changed` after one or more of the files changed. `changed`
-    /// is never called twice at a time; a change during a call leads to another call.
+    /// is never called twice at a time; a change during a call leads to another call. It gives
+    /// the files to watch from then on.
     pub fn start(
         files: Vec<PathBuf>,
-        mut changed: impl FnMut() + Send + 'static,
+        mut changed: impl FnMut() -> Vec<PathBuf> + Send + 'static,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let events = sender.clone();
@@ -48,7 +49,7 @@ impl Watch {
         let thread = std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
             while wait(&receiver, &mut watched) {
                 if watched.look() {
-                    changed();
+                    watched.replace(changed());
                 }
             }
         })?;
@@ -166,8 +167,11 @@ impl Watched {
     }
 }
 
-/// The folder of the file, and that of what a link leads to.
+/// The folder of the file, and that of what a link leads to; a folder is its own.
 fn folders_of(file: &Path) -> BTreeSet<PathBuf> {
+    if file.is_dir() {
+        return BTreeSet::from([file.to_owned()]);
+    }
     let target = file.canonicalize().ok();
     [Some(file), target.as_deref()]
         .into_iter()
@@ -285,7 +289,11 @@ mod tests {
 
     fn watched(file: PathBuf) -> (Watch, Receiver<()>) {
         let (sender, changes) = channel();
-        let watch = Watch::start(vec![file], move || sender.send(()).unwrap()).unwrap();
+        let watch = Watch::start(vec![file.clone()], move || {
+            sender.send(()).unwrap();
+            vec![file.clone()]
+        })
+        .unwrap();
         (watch, changes)
     }
 

@@ -1,7 +1,7 @@
 //! What the gateway answers by itself: ids, customised responses, and methods that let nobody in.
 
 use serde_json::{Value, json};
-use tollgate_tests::{Api, Gateway, Upstream, get, http_proxy, mock};
+use tollgate_tests::{Api, Gateway, Response, Upstream, get, http_proxy, mock};
 
 use crate::support::{assert_error, assert_ids};
 
@@ -142,15 +142,32 @@ fn a_method_that_requires_an_api_key_lets_nobody_in() {
 }
 
 #[test]
-fn a_resource_policy_that_cannot_be_evaluated_denies() {
-    let api = Api::new().route("GET /", mock(200, "in")).with(
-        "x-amazon-apigateway-policy",
-        json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Deny", "Principal": "*", "Action": "execute-api:Invoke",
-            "Resource": "execute-api:/*", "Condition": { "NotIpAddress": { "aws:SourceIp": "10.0.0.0/8" } } }] }),
-    );
-    let response = Gateway::dev(api).get("/");
-    assert_eq!(
-        (response.status, response.header("x-amzn-ErrorType")),
-        (403, Some("AccessDeniedException"))
-    );
+fn a_resource_policy_lets_in_whom_it_allows() {
+    let policy = |denied: &str| {
+        let statement = |effect: &str, condition: Value| {
+            json!({ "Effect": effect, "Principal": "*", "Action": "execute-api:Invoke",
+                "Resource": "execute-api:/*/GET/in", "Condition": condition })
+        };
+        let denied = json!({ "IpAddress": { "aws:SourceIp": denied } });
+        json!({ "Version": "2012-10-17", "Statement": [statement("Allow", json!({})), statement("Deny", denied)] })
+    };
+    let gateway = |denied: &str| {
+        let api = Api::new().route("GET /in", mock(200, "in")).route("GET /out", mock(200, "out"));
+        Gateway::dev(api.with("x-amazon-apigateway-policy", policy(denied)))
+    };
+    let refusal = |response: Response| {
+        assert_eq!(
+            (response.status, response.header("x-amzn-ErrorType")),
+            (403, Some("AccessDeniedException"))
+        );
+        let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+        body["Message"].as_str().expect("a message").to_owned()
+    };
+    let open = gateway("192.0.2.0/24");
+    assert_eq!(open.get("/in").status, 200);
+    let silent = refusal(open.get("/out"));
+    assert!(silent.starts_with("User: anonymous is not authorized to perform: execute-api:Invoke"));
+    assert!(silent.ends_with("/GET/out"), "{silent}");
+    let denied = refusal(gateway("127.0.0.0/8").get("/in"));
+    assert!(denied.ends_with("/GET/in with an explicit deny"), "{denied}");
 }

@@ -14,6 +14,7 @@ mod content;
 mod compression;
 mod gateway_responses;
 mod private;
+mod plugins;
 mod malformed;
 mod time;
 mod http2;

@@ -339,3 +339,86 @@ fn a_wrong_command_line_is_exit_code_2() {
         assert!(help.contains(option), "{option}");
     }
 }
+
+/// The names of the reference for REST APIs and for WebSocket APIs, those of access logs included.
+const CONTEXT_NAMES: [&str; 2] = [
+    "accountId apiId stage resourceId resourcePath httpMethod deploymentId path protocol requestId \
+     extendedRequestId requestTime requestTimeEpoch domainName domainPrefix isCanaryRequest \
+     authorizer.principalId authorizer.tier authorizer.claims.sub identity.accountId \
+     identity.caller identity.user identity.userArn identity.accessKey identity.principalOrgId \
+     identity.cognitoAuthenticationProvider identity.cognitoAuthenticationType \
+     identity.cognitoIdentityId identity.cognitoIdentityPoolId identity.apiKey identity.apiKeyId \
+     identity.sourceIp identity.userAgent identity.vpcId identity.vpceId \
+     identity.clientCert.clientCertPem identity.clientCert.subjectDN identity.clientCert.issuerDN \
+     identity.clientCert.serialNumber identity.clientCert.validity.notBefore \
+     identity.clientCert.validity.notAfter error.message error.messageString error.responseType \
+     error.validationErrorString awsEndpointRequestId wafResponseCode webaclArn \
+     authenticate.error authenticate.latency authenticate.status authorize.error \
+     authorize.latency authorize.status authorizer.error authorizer.latency authorizer.status \
+     authorizer.integrationLatency authorizer.integrationStatus authorizer.requestId \
+     integration.error integration.integrationStatus integration.latency integration.requestId \
+     integration.status integration.responseTransferMode integration.timeToAllHeaders \
+     integration.timeToFirstContent integrationErrorMessage integrationLatency integrationStatus \
+     customDomain.basePathMatched customDomain.routingRuleIdMatched endpointType tlsVersion \
+     cipherSuite responseLatency responseLength status waf.error waf.latency waf.status xrayTraceId",
+    "apiId connectedAt connectionId domainName eventType extendedRequestId requestId messageId \
+     requestTime requestTimeEpoch routeKey stage status authorizer.principalId authorizer.tier \
+     error.message error.messageString error.responseType error.validationErrorString \
+     identity.accountId identity.apiKey identity.apiKeyId identity.caller \
+     identity.cognitoAuthenticationProvider identity.cognitoAuthenticationType \
+     identity.cognitoIdentityId identity.cognitoIdentityPoolId identity.principalOrgId \
+     identity.sourceIp identity.user identity.userAgent identity.userArn authenticate.error \
+     authenticate.latency authenticate.status authorize.error authorize.latency authorize.status \
+     authorizer.error authorizer.latency authorizer.status authorizer.integrationLatency \
+     authorizer.integrationStatus authorizer.requestId integration.error \
+     integration.integrationStatus integration.latency integration.requestId integration.status \
+     integrationLatency waf.error waf.latency waf.status",
+];
+
+#[test]
+fn every_name_of_context_can_be_given() {
+    for names in CONTEXT_NAMES {
+        let mut context = json!({});
+        let mut template = String::new();
+        let mut expected = String::new();
+        for name in names.split_whitespace() {
+            // No two have the same value.
+            let value = format!("the {name} of this request");
+            context[format!("/context/{name}")] = value.clone().into();
+            template.push_str(&format!("{name}: $context.{name} ${{context.{name}}}\n"));
+            expected.push_str(&format!("{name}: {value} {value}\n"));
+        }
+        Rendering::of(&template, "{}")
+            .context(nested(&context).to_string())
+            .assert_prints(expected.as_bytes());
+        // What isn't in the file has no value.
+        for name in names.split_whitespace() {
+            let rendering = Rendering::of(format!("<$context.{name}>"), "{}");
+            rendering.context(r#"{"context": {}}"#).assert_prints(b"<>");
+        }
+    }
+}
+
+/// Objects inside each other, of `/a/b.c`.
+fn nested(flat: &serde_json::Value) -> serde_json::Value {
+    let mut nested = json!({});
+    for (path, value) in flat.as_object().expect("an object") {
+        let keys: Vec<&str> = path.split(['/', '.']).filter(|key| !key.is_empty()).collect();
+        let place = keys.iter().fold(&mut nested, |object, key| &mut object[*key]);
+        *place = value.clone();
+    }
+    nested
+}
+
+#[test]
+fn numbers_and_booleans_of_context_are_text_in_templates() {
+    let context = json!({ "context": { "requestTimeEpoch": 1_583_348_638_390_u64, "connectedAt": 1,
+        "isCanaryRequest": false, "authorizer": { "level": 3, "claims": { "sub": "me" } } } });
+    Rendering::of(
+        "$context.requestTimeEpoch $context.connectedAt $context.isCanaryRequest \
+         $context.authorizer.level $context.authorizer.claims.sub",
+        "{}",
+    )
+    .context(context.to_string())
+    .assert_prints(b"1583348638390 1 false 3 me");
+}

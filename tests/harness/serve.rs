@@ -41,6 +41,14 @@ impl Serve {
         serve
     }
 
+    /// More of the API that was added last: the inside of a YAML flow mapping.
+    pub fn attach(mut self, yaml: &str) -> Self {
+        let api = self.apis.last_mut().expect("there is an API from the beginning");
+        api.push_str(", ");
+        api.push_str(yaml);
+        self
+    }
+
     /// One more listener: the inside of a YAML flow mapping.
     pub fn listener(mut self, listener: &str) -> Self {
         self.listeners.push(listener.to_owned());

@@ -29,8 +29,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use decode::DecodeError;
-pub use negotiate::{UnsupportedCoding, request_coding};
+pub use negotiate::request_coding;
 pub use request::{Decompressing, is_undecodable, request_body};
 pub use response::{Compressing, ResponseCompression};
 

@@ -27,6 +27,8 @@ pub struct GatewayConfig {
     /// PEM file with the certificates that upstreams must be signed by, instead of those the
     /// system trusts.
     pub upstream_ca_file: Option<PathBuf>,
+    /// Metrics of others that the management listener shows too; their names must be other ones.
+    pub collectors: Vec<Box<dyn prometheus::core::Collector>>,
 }
 
 /// One listening address.

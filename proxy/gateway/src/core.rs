@@ -38,8 +38,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// Accounts for an exchange that has ended: metrics and access log of its stage.
-    pub fn record(&self, head: &RequestHead, exchange: &Exchange) {
+    /// Accounts for an exchange that has ended: metrics and access log of its stage, and what its
+    /// transformers do at the end.
+    pub fn record(&self, head: &RequestHead, exchange: &mut Exchange) {
+        let transformation = exchange.transformation.take();
+        self.account(head, exchange);
+        if let Some(transforming) = transformation {
+            transforming.transformation.finish();
+        }
+    }
+
+    fn account(&self, head: &RequestHead, exchange: &Exchange) {
         let Some(stage) = &exchange.stage else { return };
         let latency = exchange.started.elapsed();
         stage.metrics.record(exchange.status, latency, exchange.integration_latency);

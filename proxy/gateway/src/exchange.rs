@@ -2,28 +2,36 @@
 //! logs and metrics.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tollgate_auth::Evaluation;
 use tollgate_model::compile::path::decode;
 use tollgate_model::compile::{
-    CompiledMethod, Found, GatewayResponseValues, PathParameters, RequestValues,
+    CompiledMethod, CompiledResource, CompiledStage, Found, GatewayResponseValues, PathParameters,
+    RequestValues,
 };
 use tollgate_template::ContextWrites;
 
 use crate::access_log::{ContextVariable, LogValues};
 use crate::config::Visibility;
+use crate::context::{RequestFacts, number, text, write_request_variable};
 use crate::execution_log::ExecutionLog;
 use crate::head::{Known, RequestHead, Version};
-use crate::identifiers::{RequestIds, request_time};
+use crate::identifiers::RequestIds;
+use crate::phases::authorize::{Authorization, Authorized};
 use crate::refusal::Refusal;
 use crate::snapshot::StageRuntime;
+use crate::transformation::Transforming;
 
 /// The client's side of a connection.
 #[derive(Debug)]
 pub struct Client {
     /// The client's address as text.
     pub source_ip: String,
+    /// The client's end of the connection and ours; none in a test invocation.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// The port the client connected to.
     pub listener_port: u16,
     pub visibility: Visibility,
@@ -37,6 +45,8 @@ pub struct TlsDetails {
     pub version: &'static str,
     /// The cipher suite's IANA name.
     pub cipher_suite: &'static str,
+    /// The name the client asked for.
+    pub server_name: Option<Box<str>>,
 }
 
 /// One request and its answer.
@@ -52,7 +62,15 @@ pub struct Exchange {
     pub resource_path: String,
     pub stage: Option<Arc<StageRuntime>>,
     pub route: Option<Found>,
+    /// Only for methods that have transformers.
+    pub transformation: Option<Box<Transforming>>,
     pub base_path: Option<String>,
+    /// What the API's resource policy says of the method.
+    pub resource_policy: Evaluation,
+    /// What the method's authorizer allowed.
+    pub authorized: Option<Arc<Authorized>>,
+    /// How authorizing went.
+    pub authorization: Authorization,
     pub integration_status: Option<u16>,
     pub integration_latency: Option<Duration>,
     pub integration_error: Option<Cow<'static, str>>,
@@ -79,7 +97,11 @@ impl Exchange {
             resource_path: String::new(),
             stage: None,
             route: None,
+            transformation: None,
             base_path: None,
+            resource_policy: Evaluation::ImplicitDeny,
+            authorized: None,
+            authorization: Authorization::default(),
             integration_status: None,
             integration_latency: None,
             integration_error: None,
@@ -101,7 +123,11 @@ impl Exchange {
         self.resource_path.clear();
         self.stage = None;
         self.route = None;
+        self.transformation = None;
         self.base_path = None;
+        self.resource_policy = Evaluation::ImplicitDeny;
+        self.authorized = None;
+        self.authorization = Authorization::default();
         self.integration_status = None;
         self.integration_latency = None;
         self.integration_error = None;
@@ -125,68 +151,14 @@ impl Exchange {
     }
 
     /// Appends the value of a `$context` variable; false when it has none.
-    fn write_context(
+    pub fn write_context(
         &self,
         head: &RequestHead,
         variable: &ContextVariable,
         out: &mut Vec<u8>,
     ) -> bool {
         use ContextVariable as V;
-        let stage = self.stage.as_ref().map(|stage| &stage.compiled);
         match variable {
-            V::RequestId => text(out, self.ids.request_id()),
-            V::ExtendedRequestId => text(out, self.ids.extended()),
-            V::RequestTime => bytes(out, &request_time(self.started_at.as_secs())),
-            V::RequestTimeEpoch => number(out, self.started_at.as_millis() as u64),
-            V::HttpMethod => bytes(out, head.method()),
-            V::Path => text(out, &self.path),
-            V::Protocol => text(
-                out,
-                match head.version {
-                    Version::Http10 => "HTTP/1.0",
-                    // AWS reports HTTP/1.1 for HTTP/2 clients too.
-                    Version::Http11 | Version::Http2 => "HTTP/1.1",
-                },
-            ),
-            V::DomainName => head.host().map(without_port).is_some_and(|host| bytes(out, host)),
-            V::DomainPrefix => head.host().map(without_port).is_some_and(|host| {
-                bytes(out, host.split(|byte| *byte == b'.').next().unwrap_or(host))
-            }),
-            V::IdentitySourceIp => text(out, &self.client.source_ip),
-            V::IdentityUserAgent => {
-                head.known(Known::UserAgent).is_some_and(|agent| bytes(out, agent))
-            }
-            V::IdentityVpcId => match &self.client.visibility {
-                Visibility::Private { vpc_id, .. } => text(out, vpc_id),
-                Visibility::Public => false,
-            },
-            V::IdentityVpceId => match &self.client.visibility {
-                Visibility::Private { vpc_endpoint_id, .. } => text(out, vpc_endpoint_id),
-                Visibility::Public => false,
-            },
-            V::AccountId => stage.is_some_and(|stage| text(out, &stage.account_id)),
-            V::ApiId => stage.is_some_and(|stage| text(out, &stage.api_id.0)),
-            V::Stage => stage.is_some_and(|stage| text(out, &stage.stage_name)),
-            V::DeploymentId => stage.is_some_and(|stage| text(out, &stage.deployment_id)),
-            V::ResourceId => self.resource().is_some_and(|resource| text(out, &resource.id)),
-            V::ResourcePath => self.resource().is_some_and(|resource| text(out, &resource.path)),
-            V::EndpointType => stage.is_some_and(|stage| {
-                text(
-                    out,
-                    match stage.endpoint_type {
-                        tollgate_model::api::EndpointType::Edge => "EDGE",
-                        tollgate_model::api::EndpointType::Regional => "REGIONAL",
-                        tollgate_model::api::EndpointType::Private => "PRIVATE",
-                    },
-                )
-            }),
-            V::CustomDomainBasePathMatched => {
-                self.base_path.as_ref().is_some_and(|base_path| text(out, base_path))
-            }
-            V::TlsVersion => self.client.tls.as_ref().is_some_and(|tls| text(out, tls.version)),
-            V::CipherSuite => {
-                self.client.tls.as_ref().is_some_and(|tls| text(out, tls.cipher_suite))
-            }
             V::Status => number(out, u64::from(self.status)),
             V::ResponseLength => number(out, self.response_length),
             V::ResponseLatency => number(out, self.started.elapsed().as_millis() as u64),
@@ -201,6 +173,23 @@ impl Exchange {
             V::IntegrationErrorMessage | V::IntegrationObjectError => {
                 self.integration_error.as_ref().is_some_and(|error| text(out, error))
             }
+            V::AuthorizerStatus | V::AuthorizerIntegrationStatus => {
+                self.authorization.authorizer_status.is_some_and(|it| number(out, u64::from(it)))
+            }
+            V::AuthorizerLatency | V::AuthorizerIntegrationLatency => self
+                .authorization
+                .latency
+                .is_some_and(|latency| number(out, latency.as_millis() as u64)),
+            V::AuthorizerError => {
+                self.authorization.error.as_ref().is_some_and(|error| text(out, error))
+            }
+            V::AuthorizeStatus => {
+                self.authorization.authorize_status.is_some_and(|it| number(out, u64::from(it)))
+            }
+            V::AuthorizeError => match self.authorization.authorize_status {
+                Some(403) => self.error_message().is_some_and(|message| text(out, &message)),
+                _ => false,
+            },
             V::ErrorValidationErrorString => {
                 self.validation_error.as_ref().is_some_and(|error| text(out, error))
             }
@@ -209,11 +198,11 @@ impl Exchange {
                 Some(Refusal::Gateway { response_type, .. }) => text(out, response_type.as_str()),
                 _ => false,
             },
-            _ => false,
+            variable => write_request_variable(&Received { exchange: self, head }, variable, out),
         }
     }
 
-    fn resource(&self) -> Option<&tollgate_model::compile::CompiledResource> {
+    fn resource(&self) -> Option<&CompiledResource> {
         Some(&self.stage.as_ref()?.compiled.resources[self.route?.resource])
     }
 
@@ -230,19 +219,60 @@ impl Exchange {
     }
 }
 
-fn text(out: &mut Vec<u8>, value: &str) -> bool {
-    out.extend_from_slice(value.as_bytes());
-    true
+/// The request of an exchange while its head is there.
+struct Received<'a> {
+    exchange: &'a Exchange,
+    head: &'a RequestHead,
 }
 
-fn bytes(out: &mut Vec<u8>, value: &[u8]) -> bool {
-    out.extend_from_slice(value);
-    true
-}
+impl RequestFacts for Received<'_> {
+    fn client(&self) -> &Client {
+        &self.exchange.client
+    }
 
-fn number(out: &mut Vec<u8>, value: u64) -> bool {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    true
+    fn ids(&self) -> &RequestIds {
+        &self.exchange.ids
+    }
+
+    fn started_at(&self) -> Duration {
+        self.exchange.started_at
+    }
+
+    fn version(&self) -> Version {
+        self.head.version
+    }
+
+    fn method(&self) -> &[u8] {
+        self.head.method()
+    }
+
+    fn host(&self) -> Option<&[u8]> {
+        self.head.host()
+    }
+
+    fn user_agent(&self) -> Option<&[u8]> {
+        self.head.known(Known::UserAgent)
+    }
+
+    fn path(&self) -> &str {
+        &self.exchange.path
+    }
+
+    fn base_path(&self) -> Option<&str> {
+        self.exchange.base_path.as_deref()
+    }
+
+    fn stage(&self) -> Option<&CompiledStage> {
+        self.exchange.stage.as_ref().map(|stage| &stage.compiled)
+    }
+
+    fn resource(&self) -> Option<&CompiledResource> {
+        self.exchange.resource()
+    }
+
+    fn authorized(&self) -> Option<&Authorized> {
+        self.exchange.authorized.as_deref()
+    }
 }
 
 /// `host` without `:port`; brackets of an IPv6 address stay.
@@ -279,6 +309,9 @@ impl ExchangeView<'_, '_> {
                 Some(message) => serde_json::Value::from(message.as_ref()).to_string().into(),
                 None => "null".into(),
             });
+        }
+        if let Some(key) = name.strip_prefix("authorizer.") {
+            return self.exchange.authorized.as_ref()?.property(key).map(Cow::Borrowed);
         }
         let variable = ContextVariable::parse(name).filter(ContextVariable::is_in_mappings)?;
         let mut out = Vec::new();
@@ -330,14 +363,14 @@ impl RequestValues for ExchangeView<'_, '_> {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         let field =
             self.head.fields.iter().rev().find(|field| {
-                is_visible(field.known) && self.head.name(field) == name.as_bytes()
+                is_visible(field.known) && self.head.is_named(field, name.as_bytes())
             })?;
         Some(String::from_utf8_lossy(self.head.value(field)))
     }
 
     fn each_header(&self, name: &str, f: &mut dyn FnMut(&str)) {
         for field in &self.head.fields {
-            if is_visible(field.known) && self.head.name(field) == name.as_bytes() {
+            if is_visible(field.known) && self.head.is_named(field, name.as_bytes()) {
                 f(&String::from_utf8_lossy(self.head.value(field)));
             }
         }

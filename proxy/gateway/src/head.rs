@@ -91,6 +91,24 @@ impl Known {
             .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
             .map_or(Known::Other, |(_, known)| *known)
     }
+
+    /// Whether the field speaks of connection, framing or routing, which are the gateway's:
+    /// plugins see some of these fields but can't change them.
+    pub fn is_of_the_gateway(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::ContentLength
+                | Self::Expect
+                | Self::Host
+                | Self::KeepAlive
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::Trailer
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
 }
 
 /// One field: where its name and value lie in the head's bytes.
@@ -155,6 +173,8 @@ pub struct RequestHead {
     pub expect_continue: bool,
     /// A `Connection` field names other fields, which are for this connection only.
     pub nominates: bool,
+    /// Where in `bytes` begins what plugins wrote.
+    pub edited_from: u32,
 }
 
 impl Default for RequestHead {
@@ -170,6 +190,7 @@ impl Default for RequestHead {
             keep_alive: true,
             expect_continue: false,
             nominates: false,
+            edited_from: u32::MAX,
         }
     }
 }
@@ -217,8 +238,70 @@ impl RequestHead {
         self.nominates && is_nominated(&self.fields, &self.bytes, name)
     }
 
+    /// Whether a mapping that says `name` means this field. Case counts, as the client sent it
+    /// (rest-api §4), except in names that plugins wrote: those know only lower case.
+    pub fn is_named(&self, field: &Field, name: &[u8]) -> bool {
+        let known = self.name(field);
+        known == name || field.name.start >= self.edited_from && known.eq_ignore_ascii_case(name)
+    }
+
+    /// Leaves one field of this name, at the place of the first. Names and values have to be
+    /// valid. As the others below it does nothing to fields that the gateway owns.
+    pub fn set_field(&mut self, name: &[u8], value: &[u8]) {
+        let known = Known::of(name);
+        if Self::is_fixed(known) {
+            return;
+        }
+        let field = self.write_field(name, value, known);
+        let bytes = &self.bytes;
+        let mut replacement = Some(field);
+        self.fields.retain_mut(|field| {
+            if !field.name.of(bytes).eq_ignore_ascii_case(name) {
+                return true;
+            }
+            replacement.take().map(|replacement| *field = replacement).is_some()
+        });
+        self.fields.extend(replacement);
+    }
+
+    /// Adds a field after those there are.
+    pub fn append_field(&mut self, name: &[u8], value: &[u8]) {
+        let known = Known::of(name);
+        if !Self::is_fixed(known) {
+            let field = self.write_field(name, value, known);
+            self.fields.push(field);
+        }
+    }
+
+    /// Removes all fields of this name.
+    pub fn remove_field(&mut self, name: &[u8]) {
+        if !Self::is_fixed(Known::of(name)) {
+            let bytes = &self.bytes;
+            self.fields.retain(|field| !field.name.of(bytes).eq_ignore_ascii_case(name));
+        }
+    }
+
+    /// Whether plugins can't change the field. A request's body is decoded for whatever reads it,
+    /// so its coding is what the client says; and the request was routed by the method that the
+    /// client put over its own.
+    pub fn is_fixed(known: Known) -> bool {
+        known.is_of_the_gateway()
+            || matches!(known, Known::ContentEncoding | Known::XHttpMethodOverride)
+    }
+
+    fn write_field(&mut self, name: &[u8], value: &[u8], known: Known) -> Field {
+        Field { name: self.write(name), value: self.write(value), known }
+    }
+
+    /// Keeps bytes that a plugin wrote.
+    pub fn write(&mut self, text: &[u8]) -> Span {
+        self.edited_from = self.edited_from.min(self.bytes.len() as u32);
+        append(&mut self.bytes, text)
+    }
+
     pub fn clear(&mut self) {
         self.fields.clear();
+        self.edited_from = u32::MAX;
         self.nominates = false;
         self.host = None;
         self.method = Span::default();
@@ -274,6 +357,13 @@ impl ResponseHead {
     }
 }
 
+/// Appends text to a head's bytes.
+pub fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Span {
+    let start = bytes.len();
+    bytes.extend_from_slice(text);
+    Span::new(start..bytes.len())
+}
+
 fn is_nominated(fields: &[Field], bytes: &[u8], name: &[u8]) -> bool {
     let mut connections = fields.iter().filter(|field| field.known == Known::Connection);
     connections.any(|field| nominates(field.value.of(bytes), name))
@@ -306,5 +396,62 @@ mod tests {
     fn a_connection_field_nominates_whole_tokens_only() {
         assert!(nominates(b"keep-alive, X-Foo", b"x-foo"));
         assert!(!nominates(b"x-foobar", b"x-foo"));
+    }
+    fn head(fields: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead::default();
+        for (name, value) in fields {
+            let known = Known::of(name.as_bytes());
+            let name = append(&mut head.bytes, name.as_bytes());
+            let value = append(&mut head.bytes, value.as_bytes());
+            head.fields.push(Field { name, value, known });
+        }
+        head
+    }
+
+    fn fields(head: &RequestHead) -> Vec<String> {
+        let text = |field| [head.name(field), head.value(field)].map(String::from_utf8_lossy);
+        head.fields.iter().map(|field| text(field).join("=")).collect()
+    }
+
+    #[test]
+    fn a_set_field_takes_the_place_of_all_of_its_name() {
+        let mut head = head(&[("X-A", "1"), ("B", "2"), ("x-a", "3")]);
+        head.set_field(b"x-a", b"9");
+        head.set_field(b"authorization", b"t");
+        assert_eq!(fields(&head), ["x-a=9", "B=2", "authorization=t"]);
+        assert_eq!(head.known(Known::Authorization), Some(b"t".as_slice()));
+        head.remove_field(b"X-A");
+        head.append_field(b"b", b"4");
+        assert_eq!(fields(&head), ["B=2", "authorization=t", "b=4"]);
+    }
+
+    #[test]
+    fn fields_of_connection_framing_and_coding_stay_as_they_are() {
+        let mut head =
+            head(&[("Host", "h"), ("Content-Length", "3"), ("Content-Encoding", "gzip")]);
+        let names = ["host", "Content-Length", "connection", "content-encoding"];
+        let names = names.into_iter().chain(["transfer-encoding", "X-HTTP-Method-Override"]);
+        for name in names {
+            head.set_field(name.as_bytes(), b"x");
+            head.append_field(name.as_bytes(), b"x");
+            head.remove_field(name.as_bytes());
+        }
+        assert_eq!(fields(&head), ["Host=h", "Content-Length=3", "Content-Encoding=gzip"]);
+    }
+
+    #[test]
+    fn only_names_that_plugins_wrote_are_found_in_any_case() {
+        let mut head = head(&[("x-client", "1")]);
+        head.append_field(b"x-plugin", b"2");
+        let named = |name: &[u8]| head.fields.iter().any(|field| head.is_named(field, name));
+        assert!(named(b"x-client") && named(b"x-plugin") && named(b"X-Plugin"));
+        assert!(!named(b"X-Client"));
+        head.clear();
+        head.fields.push(Field {
+            name: Span { start: 0, end: 8 },
+            value: Span::default(),
+            known: Known::Other,
+        });
+        assert!(!head.is_named(&head.fields[0], b"X-CLIENT"));
     }
 }

@@ -18,7 +18,7 @@ pub mod metrics;
 pub mod tls;
 
 mod connection_limits;
-#[allow(dead_code, unused_imports, reason = "not called by the phases yet")]
+mod context;
 mod compression;
 mod core;
 mod deadline;
@@ -29,14 +29,17 @@ mod http1;
 mod http2;
 mod identifiers;
 mod management;
+mod method_arn;
 mod pace;
 mod phases;
 mod proxy;
 mod refusal;
+mod request_info;
 mod respond;
 mod server;
 mod snapshot;
 mod template_values;
+mod transformation;
 pub mod test_invoke;
 mod upgrade;
 mod upstream;

@@ -45,6 +45,8 @@ pub const HTTP2_CONCURRENT_STREAMS: u32 = 128;
 pub const HTTP2_CONTROL_FRAME_BUDGET: u32 = 1_000;
 /// How long a drain waits for requests that are under way.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Keys and decisions that are kept for one authorizer of one stage, in bytes.
+pub const AUTHORIZER_DECISIONS: u64 = 16 * 1024 * 1024;
 
 /// The bounds in force. [`Default`] gives the constants of this module.
 #[derive(Clone, Debug)]

@@ -237,6 +237,14 @@ impl Metrics {
         self.measured.dropped_lines.lock().push(counter);
     }
 
+    /// Has [`Metrics::encode`] show what else there is. One whose names are taken already is left
+    /// out, with a line in the log.
+    pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) {
+        if let Err(error) = self.registry.register(collector) {
+            tracing::error!(%error, "metrics can't be registered");
+        }
+    }
+
     /// Everything in Prometheus's text format 0.0.4 (`text/plain; version=0.0.4`). Reads files in
     /// `/proc`; not for the request path.
     pub fn encode(&self) -> String {

@@ -8,7 +8,10 @@ use std::task::Poll;
 use tokio::time::{Duration, Instant};
 
 use crate::deadline::{Deadline, Elapsed};
+use crate::http1::body::{BodyError, Piece, Trailers};
 use crate::limits::Limits;
+use crate::proxy::Source;
+use crate::refusal::Refusal;
 
 /// The moment by which some progress must be made. Several futures of one task move it.
 pub struct Pace {
@@ -77,6 +80,40 @@ impl RateFloor {
     fn keeps(&self, elapsed: Duration, limits: &Limits) -> bool {
         elapsed <= limits.body_stall_timeout
             || self.bytes >= limits.minimum_body_rate.saturating_mul(elapsed.as_secs())
+    }
+}
+
+/// A request's body that is held to the payload quota and the minimum rate while it is read.
+pub struct Bounded<'l, S> {
+    source: S,
+    limits: &'l Limits,
+    /// From the first time a piece is wanted.
+    floor: Option<RateFloor>,
+}
+
+impl<'l, S> Bounded<'l, S> {
+    pub fn new(source: S, limits: &'l Limits) -> Self {
+        Self { source, limits, floor: None }
+    }
+}
+
+impl<S: Source> Source for Bounded<'_, S> {
+    async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
+        let floor = self.floor.get_or_insert_with(RateFloor::start);
+        let Some(piece) = self.source.next().await? else { return Ok(None) };
+        let in_time = floor.add(piece.data.len(), self.limits);
+        let maximum = self.limits.maximum_payload;
+        if floor.bytes() > maximum {
+            return Err(BodyError::Refused(Box::new(Refusal::PayloadTooLarge { maximum })));
+        }
+        if !in_time {
+            return Err(BodyError::Refused(Box::new(Refusal::BodyTooSlow)));
+        }
+        Ok(Some(piece))
+    }
+
+    fn take_trailers(&mut self) -> Option<Box<Trailers>> {
+        self.source.take_trailers()
     }
 }
 

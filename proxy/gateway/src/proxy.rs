@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tollgate_model::api::GatewayResponseType;
 
-use crate::compression::{self, Compressing, ResponseCompression};
+use crate::compression::{Compressing, ResponseCompression};
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::exchange::Exchange;
@@ -23,6 +23,7 @@ use crate::http1::body::{BodyError, Piece, Trailers};
 use crate::metrics::UpstreamConnectionResult;
 use crate::pace::{Pace, RateFloor};
 use crate::refusal::Refusal;
+use crate::transformation::{self, TransformedResponse};
 use crate::upstream::transaction::{
     self, Download, Response, Reuse, TransactionError, Transport, Upload, is_idempotent,
 };
@@ -36,7 +37,7 @@ const LATE_RESPONSE: Duration = Duration::from_secs(2);
 #[error("client connection failed: {0}")]
 pub struct SinkError(#[from] pub std::io::Error);
 
-/// A request body.
+/// A request body. Whoever reads it has to hold it to its bounds: [`crate::pace::Bounded`].
 pub trait Source: Send {
     /// The next piece, `None` at the end.
     fn next(&mut self) -> impl Future<Output = Result<Option<Piece<'_>>, BodyError>> + Send;
@@ -249,18 +250,14 @@ impl Call<'_> {
         source: &mut impl Source,
         pace: &Pace,
     ) -> Result<Upload, Failure> {
-        let limits = &self.core.limits;
-        let mut floor = RateFloor::start();
-        pace.allow(limits.body_stall_timeout);
+        let stall = self.core.limits.body_stall_timeout;
+        pace.allow(stall);
         while let Some(piece) = source.next().await.map_err(Failure::Request)? {
-            if !floor.add(piece.data.len(), limits) {
-                return Err(Failure::RequestTooSlow);
+            // An empty one only says that something has come.
+            if !piece.data.is_empty() {
+                upload.write(piece.data).await?;
             }
-            if floor.bytes() > limits.maximum_payload {
-                return Err(Failure::RequestTooLarge(limits.maximum_payload));
-            }
-            upload.write(piece.data).await?;
-            pace.allow(limits.body_stall_timeout);
+            pace.allow(stall);
         }
         let trailers = source.take_trailers();
         upload.finish(trailers.as_deref()).await?;
@@ -284,8 +281,10 @@ impl Call<'_> {
         exchange.integration_latency = Some(started.elapsed());
         exchange.status = response.head.status;
         self.check_length(&response)?;
-        let mut sink = Compressing::new(sink, begun);
-        sink.begin(self.compression, exchange, &mut response.head).await?;
+        // Transformers may take their time: it is not the integration's.
+        pace.allow(limits.body_stall_timeout);
+        let mut sink = TransformedResponse::new(Compressing::new(sink, begun), self.compression);
+        sink.begin(exchange, &mut response.head).await?;
         pace.allow(limits.body_stall_timeout);
         let mut floor = RateFloor::start();
         let mut received = 0;
@@ -313,7 +312,7 @@ impl Call<'_> {
             pace.allow(limits.body_stall_timeout);
         }
         let trailers = response.body.take_trailers();
-        sink.finish(exchange, &response.head, trailers.as_deref()).await?;
+        sink.finish(exchange, &mut response.head, trailers.as_deref()).await?;
         exchange.response_length = sink.sent();
         if self.poolable {
             response.body.recycle(self.upstream, upload.lock().take(), limits);
@@ -387,10 +386,11 @@ enum Failure {
     Response(BodyError),
     ResponseTooLarge(u64),
     Request(BodyError),
-    RequestTooLarge(u64),
     RequestTooSlow,
     ClientTooSlow,
     Client(SinkError),
+    /// Transformers failed, or want something else.
+    Transformers(Refusal),
     TimedOut,
 }
 
@@ -400,9 +400,12 @@ impl From<TransactionError> for Failure {
     }
 }
 
-impl From<SinkError> for Failure {
-    fn from(error: SinkError) -> Self {
-        Self::Client(error)
+impl From<transformation::Failed> for Failure {
+    fn from(failed: transformation::Failed) -> Self {
+        match failed {
+            transformation::Failed::Client(error) => Self::Client(error),
+            transformation::Failed::Refused(refusal) => Self::Transformers(refusal),
+        }
     }
 }
 
@@ -420,13 +423,8 @@ impl Failure {
     fn refusal(self, exchange: &mut Exchange) -> Refusal {
         use GatewayResponseType::{ApiConfigurationError, IntegrationFailure, IntegrationTimeout};
         let response_type = match self {
-            Self::Request(error) => {
-                return match compression::is_undecodable(&error) {
-                    Some(undecodable) => undecodable.into(),
-                    None => Refusal::Body(error),
-                };
-            }
-            Self::RequestTooLarge(maximum) => return Refusal::PayloadTooLarge { maximum },
+            Self::Request(error) => return error.into(),
+            Self::Transformers(refusal) => return refusal,
             Self::RequestTooSlow => return Refusal::BodyTooSlow,
             Self::TimedOut | Self::Upstream(TransactionError::Connect(ConnectError::TimedOut)) => {
                 IntegrationTimeout
@@ -453,10 +451,10 @@ impl Failure {
             )
             .into(),
             Self::Request(error) => error.to_string().into(),
-            Self::RequestTooLarge(_) => "request body is larger than allowed".into(),
             Self::RequestTooSlow => "request body arrived too slowly".into(),
             Self::ClientTooSlow => "client takes the response too slowly".into(),
             Self::Client(error) => error.to_string().into(),
+            Self::Transformers(refusal) => refusal.log_message(),
             Self::TimedOut => "Execution failed due to a timeout error".into(),
         }
     }

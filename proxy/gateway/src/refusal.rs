@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use tollgate_model::api::GatewayResponseType;
 use tollgate_model::compile::{MappingError, PathError};
+use tollgate_plugin_host::Reply;
 
+use crate::compression;
 use crate::http1::body::BodyError;
 use crate::http1::parse::HeadError;
 use crate::metrics::RequestRefusal;
@@ -32,6 +34,10 @@ pub enum Refusal {
     Body(BodyError),
     /// The body stood still or crept: 408. Closes the connection.
     BodyTooSlow,
+    /// A plugin answers by itself.
+    Plugin(Box<Reply>),
+    /// A plugin wants the client's stream closed without an answer.
+    Reset,
     /// An answer of the API's gateway responses.
     Gateway {
         response_type: GatewayResponseType,
@@ -89,6 +95,9 @@ impl Refusal {
             }
             Self::Body(error) => error.to_string().into(),
             Self::BodyTooSlow => "the body arrived too slowly".into(),
+            Self::Plugin(reply) if reply.details.is_empty() => "answered by a plugin".into(),
+            Self::Plugin(reply) => reply.details.clone().into(),
+            Self::Reset => "a plugin closed the stream".into(),
             Self::Gateway { response_type, cause, .. } => match cause {
                 Some(cause) => cause.clone(),
                 None => response_type.as_str().into(),
@@ -107,7 +116,19 @@ impl Refusal {
             Self::NotLocated => Some(RequestRefusal::Unlocated),
             Self::PayloadTooLarge { .. } => Some(RequestRefusal::BodyTooLarge),
             Self::BodyTooSlow => Some(RequestRefusal::BodyStalled),
-            Self::Gateway { .. } => None,
+            Self::Gateway { .. } | Self::Plugin(_) | Self::Reset => None,
+        }
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        if let Some(undecodable) = compression::is_undecodable(&error) {
+            return undecodable.into();
+        }
+        match error {
+            BodyError::Refused(refusal) => *refusal,
+            error => Self::Body(error),
         }
     }
 }

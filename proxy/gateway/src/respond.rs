@@ -1,12 +1,18 @@
 //! Answers the gateway writes by itself: gateway responses, MOCK, mapped HTTP integrations.
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use tollgate_model::api::GatewayResponseType;
+use tollgate_plugin_host::Reply;
 
 use crate::exchange::{Exchange, ExchangeView};
 use crate::head::{Known, RequestHead};
 use crate::http1::parse::HeadError;
 use crate::phases::route::with_path_parameters;
 use crate::refusal::Refusal;
+use crate::transformation::heads::is_written_by_the_gateway;
+
+/// What a `grpc-message` can't hold as it is.
+const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A whole response, whatever HTTP version carries it. `x-amzn-RequestId`, `x-amz-apigw-id`,
 /// `Date` and framing are added where it is written.
@@ -54,9 +60,33 @@ pub fn refusal(head: &RequestHead, exchange: &mut Exchange, refusal: Refusal) ->
         Some(Refusal::Gateway { response_type, status, .. }) => {
             gateway_response(head, exchange, *response_type, *status)
         }
+        Some(Refusal::Plugin(reply)) => of_plugin(head, reply),
         Some(refusal) => before_gateway_responses(refusal),
         None => LocalResponse::new(500),
     }
+}
+
+/// A plugin's own answer. A gRPC client reads its status in a header of a response without body.
+fn of_plugin(head: &RequestHead, reply: &Reply) -> LocalResponse {
+    let mut response = LocalResponse::new(reply.status);
+    for (name, value) in &reply.headers {
+        if !is_written_by_the_gateway(name.as_bytes()) {
+            response.header(name, value);
+        }
+    }
+    let content_type = head.known(Known::ContentType).unwrap_or_default();
+    let is_grpc = content_type.starts_with(b"application/grpc");
+    let Some(status) = reply.grpc_status.filter(|_| is_grpc) else {
+        response.body.clone_from(&reply.body);
+        return response;
+    };
+    response.status = 200;
+    response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+    response.header("content-type", b"application/grpc");
+    response.header("grpc-status", itoa::Buffer::new().format(status).as_bytes());
+    let message = percent_encode(&reply.body, GRPC_MESSAGE).to_string();
+    response.header("grpc-message", message.as_bytes());
+    response
 }
 
 /// Refusals that no API's gateway responses can change, because no API is known yet or AWS
@@ -81,9 +111,11 @@ fn before_gateway_responses(refusal: &Refusal) -> LocalResponse {
             response
         }
         Refusal::NotLocated => LocalResponse::json(403, "ForbiddenException", "Forbidden"),
-        Refusal::Head(_) | Refusal::Path(_) | Refusal::Body(_) | Refusal::Gateway { .. } => {
+        Refusal::Head(_) | Refusal::Path(_) | Refusal::Body(_) => {
             LocalResponse::json(400, "BadRequestException", "Bad Request")
         }
+        // Answered elsewhere, or not at all.
+        Refusal::Gateway { .. } | Refusal::Plugin(_) | Refusal::Reset => LocalResponse::new(500),
     }
 }
 

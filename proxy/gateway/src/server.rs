@@ -118,6 +118,9 @@ impl Gateway {
         let upgrade = sockets.collect::<io::Result<_>>().and_then(Upgrade::new);
 
         let metrics = Metrics::new();
+        for collector in config.collectors {
+            metrics.register(collector);
+        }
         let balancers: HashMap<String, Arc<Balancer>> = config
             .vpc_links
             .iter()
@@ -407,14 +410,15 @@ impl Listener {
         match &self.acceptor {
             None => {
                 let _open = metrics.connection_opened(ListenerProtocol::Http);
-                http1::serve(self.core.clone(), self.client(peer, None), stream).await;
+                let client = self.client(peer, &stream, None);
+                http1::serve(self.core.clone(), client, stream).await;
             }
             Some(acceptor) => {
                 let Some(stream) = self.handshake(acceptor, stream).await else { return };
                 let _open = metrics.connection_opened(ListenerProtocol::Https);
                 let session = stream.get_ref().1;
                 let http2 = session.alpn_protocol() == Some(b"h2");
-                let client = self.client(peer, Some(tls_details(session)));
+                let client = self.client(peer, stream.get_ref().0, Some(tls_details(session)));
                 if http2 {
                     http2::serve(self.core.clone(), client, stream).await;
                 } else {
@@ -454,9 +458,10 @@ impl Listener {
         }
     }
 
-    fn client(&self, peer: SocketAddr, tls: Option<TlsDetails>) -> Arc<Client> {
+    fn client(&self, peer: SocketAddr, stream: &TcpStream, tls: Option<TlsDetails>) -> Arc<Client> {
         Arc::new(Client {
             source_ip: peer.ip().to_canonical().to_string(),
+            addresses: stream.local_addr().ok().map(|local| (peer, local)),
             listener_port: self.port,
             visibility: self.config.visibility.clone(),
             tls,
@@ -474,6 +479,7 @@ fn tls_details(session: &rustls::ServerConnection) -> TlsDetails {
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("unknown"),
+        server_name: session.server_name().map(Into::into),
     }
 }
 

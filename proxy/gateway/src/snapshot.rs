@@ -3,18 +3,20 @@
 //! A snapshot never changes. A request holds the stage it started with until it is answered,
 //! so a new snapshot disturbs none that is under way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tollgate_model::api::ApiId;
 use tollgate_model::compile::hosts::{BasePathMapping as HostMapping, CustomDomain, HostsError};
 use tollgate_model::compile::{CompiledMethod, CompiledStage, hosts::Hosts};
+use tollgate_plugin_host::PluginSlot;
 
 use crate::metrics::{Metrics, StageMetrics};
+use crate::phases::authorize::AuthorizerRuntime;
 use crate::upstream::{Upstream, Upstreams};
 
 /// Everything to serve, as given to [`crate::Gateway::publish`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Routes {
     pub stages: Vec<CompiledStage>,
     /// The stage served, without a stage segment, where nothing else matches.
@@ -24,6 +26,8 @@ pub struct Routes {
     pub host_suffix: String,
     /// Serve `/_aws/execute-api/{api_id}/{stage}/…`.
     pub development_paths: bool,
+    /// What stages call by name. A method whose plugin is not among them answers 500.
+    pub plugins: BTreeMap<String, PluginSlot>,
 }
 
 /// A custom domain name and its base path mappings.
@@ -54,11 +58,76 @@ pub struct StageRuntime {
     pub metrics: StageMetrics,
     /// In the order of [`CompiledStage::upstreams`].
     pub upstreams: Vec<Arc<Upstream>>,
+    /// In the order of [`CompiledStage::authorizers`].
+    pub authorizers: Vec<AuthorizerRuntime>,
+    /// In the order of [`CompiledStage::methods`]; empty if none has any.
+    transformers: Vec<AttachedTransformers>,
+}
+
+/// The transformers of a method.
+#[derive(Clone)]
+pub enum AttachedTransformers {
+    None,
+    /// In order; shared by the methods that have the same ones.
+    All(Arc<[PluginSlot]>),
+    /// This one is named and not there.
+    Missing(Box<str>),
 }
 
 impl StageRuntime {
+    /// `upstreams` are those of `compiled`, in order.
+    pub fn new(
+        compiled: CompiledStage,
+        metrics: &Metrics,
+        upstreams: Vec<Arc<Upstream>>,
+        plugins: &BTreeMap<String, PluginSlot>,
+    ) -> Self {
+        Self {
+            metrics: metrics.stage(&compiled.api_name, &compiled.stage_name),
+            upstreams,
+            authorizers: compiled
+                .authorizers
+                .iter()
+                .map(|authorizer| AuthorizerRuntime::new(authorizer, plugins))
+                .collect(),
+            transformers: transformers(&compiled, plugins),
+            compiled,
+        }
+    }
+
     pub fn method(&self, index: usize) -> &CompiledMethod {
         &self.compiled.methods[index]
+    }
+
+    /// The transformers of the method with this index.
+    pub fn transformers(&self, method: usize) -> &AttachedTransformers {
+        self.transformers.get(method).unwrap_or(&AttachedTransformers::None)
+    }
+}
+
+fn transformers(
+    stage: &CompiledStage,
+    plugins: &BTreeMap<String, PluginSlot>,
+) -> Vec<AttachedTransformers> {
+    if stage.methods.iter().all(|method| method.transformers.is_empty()) {
+        return Vec::new();
+    }
+    let mut known: HashMap<&[String], AttachedTransformers> = HashMap::new();
+    let attached = stage.methods.iter().map(|method| {
+        let names = &*method.transformers;
+        known.entry(names).or_insert_with(|| attach(names, plugins)).clone()
+    });
+    attached.collect()
+}
+
+fn attach(names: &[String], plugins: &BTreeMap<String, PluginSlot>) -> AttachedTransformers {
+    if names.is_empty() {
+        return AttachedTransformers::None;
+    }
+    let slots = names.iter().map(|name| plugins.get(name).cloned().ok_or(name));
+    match slots.collect() {
+        Ok(slots) => AttachedTransformers::All(slots),
+        Err(missing) => AttachedTransformers::Missing(missing.as_str().into()),
     }
 }
 
@@ -83,15 +152,9 @@ impl Snapshot {
                 let host = format!("{api_id}.execute-api.{region}.{}", routes.host_suffix);
                 hosts = hosts.default_endpoint(&host.to_ascii_lowercase(), &api_id);
             }
-            let runtime = StageRuntime {
-                metrics: metrics.stage(&compiled.api_name, &stage),
-                upstreams: compiled
-                    .upstreams
-                    .iter()
-                    .map(|target| upstreams.intern(target))
-                    .collect(),
-                compiled,
-            };
+            let interned =
+                compiled.upstreams.iter().map(|target| upstreams.intern(target)).collect();
+            let runtime = StageRuntime::new(compiled, metrics, interned, &routes.plugins);
             hosts = hosts.stage(&api_id, &stage, Arc::new(runtime));
         }
         for domain in routes.domains {

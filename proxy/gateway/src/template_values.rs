@@ -105,6 +105,10 @@ impl TemplateValues for TemplateView<'_, '_> {
         let keys: &[&str] = match path {
             [] => &CONTEXT_KEYS,
             ["identity"] => &IDENTITY_KEYS,
+            ["authorizer"] => {
+                let authorized = self.request.exchange.authorized.iter();
+                return authorized.flat_map(|it| it.keys()).map(Cow::Borrowed).collect();
+            }
             _ => &[],
         };
         keys.iter().map(|key| Cow::Borrowed(*key)).collect()

@@ -1,10 +1,12 @@
 //! `test-invoke-method`: one request to one method without a client, and what happened on its way
 //! (<https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html>).
 //!
-//! As on AWS, the request skips authorizer, API key and throttles and starts with its validation.
+//! As on AWS, the request skips authorizer, API key and throttles and starts with its validation;
+//! so it skips transformers, which come before that.
 //! It shares nothing with live traffic: not its connections, its metrics nor its access log.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -132,6 +134,7 @@ fn begin(
         found.filter(|found| found.method == method).ok_or(TestInvocationError::OtherMethod)?;
     let client = Client {
         source_ip: SOURCE_IP.to_owned(),
+        addresses: None,
         listener_port: 443,
         visibility: Visibility::Public,
         tls: None,
@@ -142,15 +145,12 @@ fn begin(
     exchange.resource_path = resource_path;
     exchange.route = Some(route);
     exchange.execution_log = Some(Box::<ExecutionLog>::default());
-    exchange.stage = Some(Arc::new(StageRuntime {
-        metrics: crate::metrics::Metrics::new().stage(&compiled.api_name, &compiled.stage_name),
-        upstreams: compiled
-            .upstreams
-            .iter()
-            .map(|target| core.upstreams.transient(target))
-            .collect(),
-        compiled,
-    }));
+    let upstreams =
+        compiled.upstreams.iter().map(|target| core.upstreams.transient(target)).collect();
+    // Neither authorizers nor transformers run, so no plugin is needed.
+    let runtime =
+        StageRuntime::new(compiled, &crate::metrics::Metrics::new(), upstreams, &BTreeMap::new());
+    exchange.stage = Some(Arc::new(runtime));
     Ok((head, exchange))
 }
 
@@ -199,7 +199,7 @@ async fn invoke(
     let stage = exchange.stage.clone().ok_or(Refusal::NotLocated)?;
     let method = stage.method(exchange.route.ok_or(Refusal::NotLocated)?.method);
     validate::parameters(head, exchange)?;
-    let body = body.to_vec();
+    let body = request_body::decode(&core.limits, head, body.to_vec()).await?;
     match &method.integration {
         CompiledIntegration::HttpProxy(http) => {
             proxy(core, head, exchange, (method, http), body, deadline).await
@@ -219,9 +219,7 @@ async fn proxy(
 ) -> Result<LocalResponse, Refusal> {
     let mut request = Vec::new();
     let http = made.1;
-    let limits = &core.limits;
-    let head_length =
-        request_body::proxy_request(limits, head, exchange, made, body, &mut request).await?;
+    let head_length = request_body::proxy_request(head, exchange, made, &body, &mut request)?;
     let (upstream, _) = integration_request::upstream(&core.upstreams, head, exchange, http)?;
     let (request_head, content) = request.split_at(head_length);
     mapped::log_request(exchange, http, request_head, content);

@@ -83,6 +83,8 @@ pub struct Api {
     pub endpoint_access_mode: Option<String>,
     /// `x-amazon-apigateway-security-policy`: `SecurityPolicy_…`.
     pub security_policy: Option<String>,
+    /// `x-tollgate-transformers` at the root: names of plugins, in order.
+    pub transformers: Vec<String>,
 }
 
 /// One resource: a path and its methods.
@@ -188,6 +190,8 @@ pub struct Method {
     pub integration: Option<Integration>,
     /// Status code (`200`) → method response.
     pub responses: BTreeMap<String, MethodResponse>,
+    /// `x-tollgate-transformers` of the operation: names of plugins, after those of API and stage.
+    pub transformers: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,7 +13,9 @@ use tollgate_gateway::config::{
 use tollgate_gateway::limits::Limits;
 use tollgate_gateway::{BasePathMapping, DomainName};
 use tollgate_model::api::ApiId;
+use tollgate_plugin_host::config::UpstreamConfig;
 
+use super::plugins::PluginConfig;
 use super::wire::{self, Located, LogFormat, Maybe, Scalar, Text};
 use super::{ConfigError, MAXIMUM_WORKERS, bounds, values};
 use crate::definitions::generated_api_id;
@@ -37,6 +39,10 @@ pub struct Config {
     pub domain_names: Vec<DomainName>,
     pub vpc_links: BTreeMap<String, VpcLink>,
     pub upstream_ca_file: Option<PathBuf>,
+    /// No two have the same name.
+    pub plugins: Vec<PluginConfig>,
+    pub plugin_upstreams: BTreeMap<String, UpstreamConfig>,
+    pub plugin_cache_directory: Option<PathBuf>,
     pub access_log: AccessLogDestination,
     /// `None` is the gateway's own default.
     pub access_log_format: Option<String>,
@@ -67,6 +73,11 @@ pub struct ApiConfig {
     pub stage: String,
     pub stage_variables: BTreeMap<String, String>,
     pub parameters: BTreeMap<String, String>,
+    pub transformers: Vec<String>,
+    /// By authorizer.
+    pub authorizer_uris: BTreeMap<String, String>,
+    /// By method, as in `GET /pets`.
+    pub method_transformers: BTreeMap<String, Vec<String>>,
     /// Line in the configuration file.
     pub line: u64,
 }
@@ -88,6 +99,8 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
     let listeners = listeners(&wire.listeners, !certificates.is_empty(), &at)?;
     let apis = apis(&wire.apis, &at)?;
     let domain_names = domain_names(&wire.domain_names, &apis, &at)?;
+    let plugin_upstreams = super::plugins::upstreams(&wire.plugin_upstreams, &at)?;
+    let plugins = super::plugins::plugins(&wire.plugins, &plugin_upstreams, &at)?;
     Ok(Config {
         listeners,
         management: at
@@ -113,6 +126,13 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
             .upstream_ca_file
             .given()
             .map(|path| at.path(path, "upstream_ca_file"))
+            .transpose()?,
+        plugins,
+        plugin_upstreams,
+        plugin_cache_directory: wire
+            .plugin_cache_directory
+            .given()
+            .map(|path| at.path(path, "plugin_cache_directory"))
             .transpose()?,
         access_log: at.access_log_destination(wire.access_log.as_ref())?,
         access_log_format: at.access_log_format(wire.access_log.as_ref())?,
@@ -263,6 +283,13 @@ fn apis(wire: &[Located<wire::Api>], at: &Checker<'_>) -> Result<Vec<ApiConfig>,
             stage,
             stage_variables: texts(&api.stage_variables),
             parameters: texts(&api.parameters),
+            transformers: list(&api.transformers),
+            authorizer_uris: texts(&api.authorizers),
+            method_transformers: api
+                .methods
+                .iter()
+                .map(|(method, it)| (method.clone(), list(&it.transformers)))
+                .collect(),
             line: definition.line(),
         });
     }
@@ -378,12 +405,12 @@ pub struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn refuse(&self, line: Option<u64>, key: &str, problem: String) -> ConfigError {
+    pub fn refuse(&self, line: Option<u64>, key: &str, problem: String) -> ConfigError {
         ConfigError { file: self.file.to_owned(), line, key: key.to_owned(), problem }
     }
 
     /// A key that has to be there, in a mapping that starts at a line.
-    fn present<'m, T>(
+    pub fn present<'m, T>(
         &self,
         maybe: &'m Maybe<T>,
         line: u64,
@@ -392,7 +419,7 @@ impl Checker<'_> {
         maybe.given().ok_or_else(|| self.refuse(Some(line), key, "is missing".to_owned()))
     }
 
-    fn required<T>(
+    pub fn required<T>(
         &self,
         scalar: &impl Scalar,
         key: &str,
@@ -410,7 +437,7 @@ impl Checker<'_> {
         maybe.given().map(|scalar| self.required(scalar, key, read)).transpose()
     }
 
-    fn path(&self, scalar: &Text, key: &str) -> Result<PathBuf, ConfigError> {
+    pub fn path(&self, scalar: &Text, key: &str) -> Result<PathBuf, ConfigError> {
         match scalar.text() {
             "" => {
                 Err(self.refuse(Some(scalar.line()), key, "is empty; allowed: a file".to_owned()))
@@ -496,6 +523,10 @@ fn aws_id(text: &str, prefix: &str) -> Result<String, String> {
 
 fn texts(wire: &BTreeMap<String, Text>) -> BTreeMap<String, String> {
     wire.iter().map(|(name, value)| (name.clone(), value.text().to_owned())).collect()
+}
+
+fn list(wire: &[Text]) -> Vec<String> {
+    wire.iter().map(|text| text.text().to_owned()).collect()
 }
 
 fn known<'a>(names: impl Iterator<Item = &'a String>) -> String {

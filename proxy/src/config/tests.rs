@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tollgate_gateway::config::{AccessLogDestination, Visibility};
 use tollgate_gateway::limits::Limits;
+use tollgate_plugin_host::config::PluginSettings;
 
 use super::checked::Config;
+use super::plugins::PluginPlace;
 use super::{read, schema};
 
 #[test]
@@ -67,7 +69,7 @@ fn what_is_wrong_is_one_clear_line() {
         // Structure.
         (
             "limit:\n  connections: 1\n",
-            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, access_log, log, limits",
+            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, plugins, plugin_upstreams, plugin_cache_directory, access_log, log, limits",
         ),
         (
             "log:\n  levle: info\n",
@@ -214,6 +216,68 @@ fn what_is_wrong_is_one_clear_line() {
 }
 
 #[test]
+fn what_is_wrong_about_plugins_is_one_clear_line() {
+    let cases = [
+        ("plugins:\n  - name: a\n", "tollgate.yaml:4: plugins[0].file: is missing"),
+        (
+            "plugins:\n  - file: a b.wasm\n",
+            "tollgate.yaml:4: plugins[0].file: \"a b\" is not a plugin's name; allowed: 1 to 64 of a-z, A-Z, 0-9, _, - and .; give the plugin a name",
+        ),
+        (
+            "plugins:\n  - file: a.wasm\n  - {file: b.wasm, name: a}\n",
+            "tollgate.yaml:5: plugins[1].name: there is a plugin a already; give this one another name",
+        ),
+        (
+            "plugins:\n  - directory: a\n    sha256: 12\n",
+            "tollgate.yaml:5: plugins[0].sha256: a directory of plugins has none",
+        ),
+        (
+            "plugins:\n  - {file: a.wasm, sha256: 12}\n",
+            "tollgate.yaml:4: plugins[0].sha256: \"12\" is not a SHA-256; allowed: 64 hexadecimal digits",
+        ),
+        (
+            "plugins:\n  - {file: a.wasm, configuration: x, configuration_file: y}\n",
+            "tollgate.yaml:4: plugins[0].configuration_file: stands beside configuration; allowed: one of the two",
+        ),
+        (
+            "plugins:\n  - {file: a.wasm, upstreams: [b]}\n",
+            "tollgate.yaml:4: plugins[0].upstreams[0]: there is no upstream \"b\" in plugin_upstreams; allowed: none, plugin_upstreams is empty",
+        ),
+        (
+            "plugins:\n  - {file: a.wasm, upstreams: [b]}\nplugin_upstreams:\n  c: {address: '127.0.0.1:1'}\n",
+            "tollgate.yaml:4: plugins[0].upstreams[0]: there is no upstream \"b\" in plugin_upstreams; allowed: c",
+        ),
+        (
+            "plugins:\n  - {file: a.wasm, limits: {stack: 2MiB}}\n",
+            "tollgate.yaml:4: plugins[0].limits.stack: \"2MiB\" is out of range; allowed: a number of bytes, or a number with B, KB, KiB, MB, MiB, GB or GiB, from 64KiB to 1MiB",
+        ),
+        (
+            "plugin_upstreams:\n  c: {tls: true}\n",
+            "tollgate.yaml:4: plugin_upstreams.c.address: is missing",
+        ),
+    ];
+    for (added, expected) in cases {
+        assert_eq!(refused(&with(added)), expected);
+    }
+}
+
+#[test]
+fn a_plugins_configuration_is_text_or_json() {
+    let config = |value: &str| {
+        let config =
+            accepted(&with(&format!("plugins:\n  - {{file: x/a.wasm, configuration: {value}}}\n")));
+        String::from_utf8(config.plugins[0].settings.configuration.clone()).unwrap()
+    };
+    assert_eq!(config("open sesame"), "open sesame");
+    assert_eq!(config("{a: [1, 2.5, true, null, '3']}"), r#"{"a":[1,2.5,true,null,"3"]}"#);
+    assert_eq!(config("[a]"), r#"["a"]"#);
+    let plain = accepted(&with("plugins:\n  - file: x/a.wasm\n"));
+    assert_eq!(plain.plugins[0].settings, PluginSettings::default());
+    let place = &plain.plugins[0].place;
+    assert!(matches!(place, PluginPlace::File { name, .. } if name == "a"), "{place:?}");
+}
+
+#[test]
 fn a_file_that_is_no_configuration_is_one_line() {
     for (text, expected) in [
         ("", "tollgate.yaml: listeners: has no entry; allowed: at least one listener"),
@@ -275,6 +339,11 @@ fn the_schemas_defaults_are_the_ones_in_force() {
     }
     let explicit = accepted(&with(&limits));
     assert_eq!(format!("{:?}", explicit.limits), format!("{:?}", Limits::default()));
+    let mut plugin = String::from("plugins:\n  - file: a.wasm\n    limits:\n");
+    for (key, property) in schema["$defs"]["PluginLimits"]["properties"].as_object().unwrap() {
+        plugin.push_str(&format!("      {key}: {}\n", property["default"]));
+    }
+    assert_eq!(accepted(&with(&plugin)).plugins[0].settings, PluginSettings::default());
     assert_eq!(
         explicit.maximum_integration_timeout,
         crate::definitions::MAXIMUM_INTEGRATION_TIMEOUT

@@ -11,6 +11,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+pub mod plugins;
+
+use plugins::{Method, Plugin, PluginUpstream};
+
 /// The configuration of `tollgate serve`. Paths are relative to the folder of this file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +62,16 @@ pub struct ConfigFile {
     /// system trusts. Default: the system's.
     #[serde(default)]
     pub upstream_ca_file: Maybe<Text>,
+    /// WASM plugins: authorizers and transformers.
+    #[serde(default)]
+    pub plugins: Vec<Located<Plugin>>,
+    /// The upstreams that plugins may call, by name.
+    #[serde(default)]
+    pub plugin_upstreams: BTreeMap<String, Located<PluginUpstream>>,
+    /// Where compiled plugins are kept, so that the next start does not compile them again. Made
+    /// when it is not there; nobody else may be able to write to it. Default: nowhere.
+    #[serde(default)]
+    pub plugin_cache_directory: Maybe<Text>,
     /// The access log: one line for each request that reached an API.
     #[serde(default)]
     pub access_log: Option<AccessLog>,
@@ -147,6 +161,17 @@ pub struct Api {
     /// Values for Ref and Fn::Sub inside the definition.
     #[serde(default)]
     pub parameters: BTreeMap<String, Text>,
+    /// Plugins that change the stage's requests and responses, in order, after those that the
+    /// definition names.
+    #[serde(default)]
+    pub transformers: Vec<Text>,
+    /// For authorizers of the definition, by name: a URI to use instead of their own, such as
+    /// plugin:NAME.
+    #[serde(default)]
+    pub authorizers: BTreeMap<String, Text>,
+    /// Methods, as in `GET /pets/{id}`, and what they have in addition to the definition.
+    #[serde(default)]
+    pub methods: BTreeMap<String, Located<Method>>,
 }
 
 /// A custom domain name.

@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parse::{self, HeadError};
 use crate::head::{Field, Framing};
+use crate::refusal::Refusal;
 
 /// A chunk-size line with its extensions, in bytes. Extensions are read over and dropped.
 const MAXIMUM_CHUNK_LINE: usize = 256;
@@ -27,6 +28,9 @@ pub enum BodyError {
     Chunk,
     #[error("malformed trailer: {0}")]
     Trailer(#[from] HeadError),
+    /// It could be read and is not to go on.
+    #[error("{}", .0.log_message())]
+    Refused(Box<Refusal>),
 }
 
 /// Bytes that were read from a connection and not yet used.

@@ -16,13 +16,16 @@ use crate::exchange::{Client, Exchange};
 use crate::head::{Framing, Known, RequestHead, ResponseHead};
 use crate::http1::body::{BodyError, Piece, Trailers};
 use crate::identifiers::http_date;
-use crate::pace::RateFloor;
+use crate::limits::Limits;
+use crate::pace::Bounded;
 use crate::phases::integration_request::{self, Body};
 use crate::phases::integration_response::{Passing, passing};
-use crate::phases::{self, request_body};
+use crate::phases::request_body::{self, BodyReader};
+use crate::phases::{self, transform};
 use crate::proxy::{Call, Outcome, Sink, SinkError, Source};
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
+use crate::transformation::{self, TransformedRequest};
 use crate::upstream::transaction::{http2_error, send_http2_data};
 
 /// Serves one request.
@@ -46,9 +49,12 @@ pub async fn serve(
         Ok(head) => (head, None),
         Err(error) => (RequestHead::default(), Some(Refusal::Head(error))),
     };
-    let mut stream = Stream {
+    let wire = Wire {
         deadline: Deadline::after(limits.body_stall_timeout),
         source: Http2Source { stream: body, piece: Bytes::new(), trailers: None },
+    };
+    let mut stream = Stream {
+        wire,
         sink: Http2Sink { to_head: head.method() == b"HEAD", respond, stream: None },
         core,
         head,
@@ -64,9 +70,20 @@ struct Stream {
     core: Arc<Core>,
     head: RequestHead,
     exchange: Exchange,
-    source: Http2Source,
+    wire: Wire,
     sink: Http2Sink,
+}
+
+/// What is read from the client.
+struct Wire {
+    source: Http2Source,
     deadline: Deadline,
+}
+
+impl BodyReader for Wire {
+    async fn read(&mut self, limits: &Limits, head: &mut RequestHead) -> Result<Vec<u8>, Refusal> {
+        request_body::read(limits, head, &mut self.source, &mut self.deadline).await
+    }
 }
 
 impl Stream {
@@ -84,14 +101,22 @@ impl Stream {
         if let Err(refusal) = admitted {
             return self.refuse(refusal).await;
         }
+        let checked = match phases::has_plugins(&self.exchange) {
+            false => phases::check(&self.head, &mut self.exchange).map(|()| None),
+            // Apart, so that streams don't carry the state of what few requests do.
+            true => Box::pin(self.consult()).await,
+        };
+        let body = match checked {
+            Ok(body) => body,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
         let (Some(stage), Some(route)) = (self.exchange.stage.clone(), self.exchange.route) else {
             return self.refuse(Refusal::NotLocated).await;
         };
-        let answered = match &stage.method(route.method).integration {
-            CompiledIntegration::HttpProxy(http) => {
-                return self.proxy(stage.method(route.method), http).await;
-            }
-            _ => self.mapped(stage.method(route.method)).await,
+        let method = stage.method(route.method);
+        let answered = match &method.integration {
+            CompiledIntegration::HttpProxy(http) => return self.proxy(method, http, body).await,
+            _ => self.mapped(method, body).await,
         };
         match answered {
             Ok(response) => self.respond(response).await,
@@ -99,24 +124,38 @@ impl Stream {
         }
     }
 
+    /// Asks the method's plugins. Gives the body if one of them needed it.
+    async fn consult(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+        let Self { core, head, exchange, wire, .. } = self;
+        phases::consult(core, head, exchange, wire).await
+    }
+
     /// HTTP and MOCK: the request is reshaped, so is the response.
-    async fn mapped(&mut self, method: &CompiledMethod) -> Result<LocalResponse, Refusal> {
+    async fn mapped(
+        &mut self,
+        method: &CompiledMethod,
+        body: Option<Vec<u8>>,
+    ) -> Result<LocalResponse, Refusal> {
         let core = self.core.clone();
-        let body = self.read_body().await?;
-        let (exchange, deadline) = (&mut self.exchange, &mut self.deadline);
+        let body = self.whole_body(body).await?;
+        let (exchange, deadline) = (&mut self.exchange, &mut self.wire.deadline);
         phases::mapped::answer(&core, &self.head, exchange, method, body, deadline).await
     }
 
-    async fn proxy(&mut self, method: &CompiledMethod, http: &HttpIntegration) {
-        match self.call(method, http).await {
+    async fn proxy(
+        &mut self,
+        method: &CompiledMethod,
+        http: &HttpIntegration,
+        body: Option<Vec<u8>>,
+    ) {
+        match self.call(method, http, body).await {
             Ok(Outcome::Refused(refusal)) | Err(refusal) => self.refuse(refusal).await,
-            Ok(Outcome::Complete { .. }) => self.core.record(&self.head, &self.exchange),
+            Ok(Outcome::Complete { .. }) => self.core.record(&self.head, &mut self.exchange),
             Ok(Outcome::Aborted(cause)) => {
                 tracing::debug!(
                     request_id = self.exchange.ids.request_id(), %cause, "response broke off"
                 );
-                self.sink.reset();
-                self.core.record(&self.head, &self.exchange);
+                self.break_off();
             }
         }
     }
@@ -125,35 +164,34 @@ impl Stream {
         &mut self,
         method: &CompiledMethod,
         http: &HttpIntegration,
+        body: Option<Vec<u8>>,
     ) -> Result<Outcome, Refusal> {
         let core = self.core.clone();
-        let coding = request_body::coding(&self.head)?;
-        // How long it gets without its coding nobody knows yet.
-        let framing = match self.head.framing {
-            Framing::None => Framing::None,
-            framing => coding.map_or(framing, |_| Framing::Chunked),
-        };
         let mut request = Vec::new();
-        let whole = request_body::is_needed(&self.head, &self.exchange, method, http);
-        let head_length = if whole {
-            let body = self.read_body().await?;
+        let whole =
+            body.is_some() || request_body::is_needed(&self.head, &self.exchange, method, http);
+        if whole {
+            let body = self.whole_body(body).await?;
             let exchange = &mut self.exchange;
             let made = (method, http);
-            request_body::proxy_request(
-                &core.limits,
-                &self.head,
-                exchange,
-                made,
-                body,
-                &mut request,
-            )
-            .await?
-        } else {
-            let body = Body::Streamed(framing);
-            let (head, exchange) = (&self.head, &self.exchange);
-            integration_request::proxy_head(head, exchange, http, body, b"", &mut request)?;
-            request.len()
+            let head_length =
+                request_body::proxy_request(&self.head, exchange, made, &body, &mut request)?;
+            return self.send_whole(http, &request, head_length).await;
+        }
+        let coding = request_body::coding(&self.head)?;
+        let transformation = transformation::of_request_body(&self.exchange);
+        // How long it gets without its coding, or transformed, nobody knows yet.
+        let framing = match self.head.framing {
+            Framing::None => Framing::None,
+            _ if coding.is_some() || transformation.is_some() => Framing::Chunked,
+            framing => framing,
         };
+        let body = Body::Streamed(framing);
+        let (head, exchange) = (&self.head, &self.exchange);
+        integration_request::proxy_head(head, exchange, http, body, b"", &mut request)?;
+        if framing == Framing::None {
+            return self.send_whole(http, &request, request.len()).await;
+        }
         let (upstream, poolable) =
             integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)?;
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
@@ -165,32 +203,44 @@ impl Stream {
             method: &method,
             compression: phases::response_compression(&self.head, &self.exchange),
         };
-        let (exchange, sink, deadline) = (&mut self.exchange, &mut self.sink, &mut self.deadline);
-        if !whole && framing != Framing::None {
-            let mut source = Decompressing::new(&mut self.source, coding);
-            let source = &mut source;
-            return Ok(call.streamed(request, framing, exchange, source, sink, deadline).await);
-        }
-        Ok(call.whole(&request, head_length, exchange, sink, deadline).await)
+        let source = Decompressing::new(&mut self.wire.source, coding);
+        let source = Bounded::new(source, &core.limits);
+        let mut source = TransformedRequest::new(source, transformation);
+        let (exchange, sink) = (&mut self.exchange, &mut self.sink);
+        let deadline = &mut self.wire.deadline;
+        Ok(call.streamed(request, framing, exchange, &mut source, sink, deadline).await)
     }
 
-    async fn read_body(&mut self) -> Result<Vec<u8>, Refusal> {
-        let limits = &self.core.limits;
-        let mut body = Vec::new();
-        let mut floor = RateFloor::start();
-        loop {
-            self.deadline.set_after(limits.body_stall_timeout);
-            let piece = match self.deadline.within(self.source.next()).await {
-                Ok(piece) => piece.map_err(Refusal::Body)?,
-                Err(_) => return Err(Refusal::BodyTooSlow),
-            };
-            let Some(piece) = piece else { return Ok(body) };
-            body.extend_from_slice(piece.data);
-            if body.len() as u64 > limits.maximum_payload {
-                return Err(Refusal::PayloadTooLarge { maximum: limits.maximum_payload });
-            }
-            if !floor.add(piece.data.len(), limits) {
-                return Err(Refusal::BodyTooSlow);
+    /// Sends a request that is there as a whole.
+    async fn send_whole(
+        &mut self,
+        http: &HttpIntegration,
+        request: &[u8],
+        head_length: usize,
+    ) -> Result<Outcome, Refusal> {
+        let core = self.core.clone();
+        let (upstream, poolable) =
+            integration_request::upstream(&core.upstreams, &self.head, &self.exchange, http)?;
+        let call = Call {
+            core: &core,
+            upstream: &upstream,
+            poolable,
+            timeout: http.timeout,
+            method: request.split(|byte| *byte == b' ').next().unwrap_or_default(),
+            compression: phases::response_compression(&self.head, &self.exchange),
+        };
+        let (exchange, sink) = (&mut self.exchange, &mut self.sink);
+        let deadline = &mut self.wire.deadline;
+        Ok(call.whole(request, head_length, exchange, sink, deadline).await)
+    }
+
+    /// The whole body as the integration is to see it; `body` if it was read before.
+    async fn whole_body(&mut self, body: Option<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+        match body {
+            Some(body) => Ok(body),
+            None => {
+                let body = self.wire.read(&self.core.limits, &mut self.head).await?;
+                transform::late_body(&self.exchange, body).await
             }
         }
     }
@@ -199,8 +249,21 @@ impl Stream {
         if let Some(reason) = refusal.metric() {
             self.core.metrics.request_refused(reason);
         }
-        let response = respond::refusal(&self.head, &mut self.exchange, refusal);
-        self.respond(response).await;
+        if self.exchange.transformation.is_none() && !matches!(refusal, Refusal::Reset) {
+            let response = respond::refusal(&self.head, &mut self.exchange, refusal);
+            return self.respond(response).await;
+        }
+        let answer = transform::refusal(&self.head, &mut self.exchange, refusal);
+        match Box::pin(answer).await {
+            Some(response) => self.respond(response).await,
+            None => self.break_off(),
+        }
+    }
+
+    /// Ends an exchange whose client gets no whole response.
+    fn break_off(&mut self) {
+        self.sink.reset();
+        self.core.record(&self.head, &mut self.exchange);
     }
 
     async fn respond(&mut self, response: LocalResponse) {
@@ -208,12 +271,12 @@ impl Stream {
         if !self.sink.to_head {
             self.exchange.response_length = response.body.len() as u64;
         }
-        self.deadline.set_after(self.core.limits.body_stall_timeout);
+        self.wire.deadline.set_after(self.core.limits.body_stall_timeout);
         let write = self.sink.local(&self.exchange, response);
-        if !matches!(self.deadline.within(write).await, Ok(Ok(()))) {
+        if !matches!(self.wire.deadline.within(write).await, Ok(Ok(()))) {
             self.sink.reset();
         }
-        self.core.record(&self.head, &self.exchange);
+        self.core.record(&self.head, &mut self.exchange);
     }
 }
 

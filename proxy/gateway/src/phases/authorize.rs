@@ -1,8 +1,18 @@
 //! Who the caller is and whether they may call the method.
 //!
-//! No authorizer can be asked yet, so every method that names one fails closed: without the
-//! credentials it wants, with the answer AWS gives for missing ones; with credentials nobody
-//! here can check, as an authorizer that is not configured.
+//! A Lambda authorizer that a plugin stands for is asked through its [`AuthorizerRuntime`], or
+//! answers from a decision it gave before. Every other way to authorize isn't served yet, so that
+//! its methods fail closed: without the credentials they want, with the answer AWS gives for
+//! missing ones; with credentials nobody here can check, as an authorizer that is not configured.
+
+mod authorized;
+mod decisions;
+mod identity;
+mod runtime;
+#[cfg(test)]
+mod test_plugin;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 use tollgate_model::api::GatewayResponseType;
 use tollgate_model::compile::CompiledAuthorization;
@@ -11,28 +21,61 @@ use crate::exchange::Exchange;
 use crate::head::{Known, RequestHead};
 use crate::refusal::Refusal;
 
-pub fn authorize(head: &RequestHead, exchange: &Exchange) -> Result<(), Refusal> {
-    let Some(method) = exchange.method() else { return Ok(()) };
-    let (has_credentials, missing) = match &method.authorization {
-        CompiledAuthorization::None => return Ok(()),
-        CompiledAuthorization::AwsIam => (
-            head.known(Known::Authorization).is_some(),
-            GatewayResponseType::MissingAuthenticationToken,
-        ),
+pub use authorized::{Authorization, Authorized};
+pub use runtime::AuthorizerRuntime;
+
+/// Whether [`authorize`] has anything to do.
+pub fn is_needed(exchange: &Exchange) -> bool {
+    exchange.method().is_some_and(|method| method.authorization != CompiledAuthorization::None)
+}
+
+/// Whether [`authorize`] wants the request's body.
+pub fn needs_body(exchange: &Exchange) -> bool {
+    match (&exchange.stage, exchange.method().map(|method| &method.authorization)) {
+        (Some(stage), Some(CompiledAuthorization::Plugin(index))) => {
+            stage.authorizers[*index].needs_body()
+        }
+        _ => false,
+    }
+}
+
+/// Authorizes the request. An allow is left in [`Exchange::authorized`], and its edits of headers
+/// are made. Dropped while it waits, the question to the plugin is given up.
+pub async fn authorize(
+    head: &mut RequestHead,
+    exchange: &mut Exchange,
+    body: Option<&[u8]>,
+) -> Result<(), Refusal> {
+    let Some((stage, route)) = exchange.stage.clone().zip(exchange.route) else { return Ok(()) };
+    match &stage.method(route.method).authorization {
+        CompiledAuthorization::None => Ok(()),
+        CompiledAuthorization::Plugin(index) => {
+            stage.authorizers[*index].authorize(&stage, head, exchange, body).await
+        }
+        unserved => Err(refuse_unserved(unserved, head)),
+    }
+}
+
+fn refuse_unserved(authorization: &CompiledAuthorization, head: &RequestHead) -> Refusal {
+    let (has_credentials, missing) = match authorization {
         CompiledAuthorization::Custom { identity_headers, .. }
         | CompiledAuthorization::CognitoUserPools { identity_headers, .. }
         | CompiledAuthorization::Jwt { identity_headers, .. } => (
             identity_headers.iter().all(|name| has_header(head, name)),
             GatewayResponseType::Unauthorized,
         ),
+        _ => (
+            head.known(Known::Authorization).is_some(),
+            GatewayResponseType::MissingAuthenticationToken,
+        ),
     };
     if !has_credentials {
-        return Err(Refusal::of(missing));
+        return Refusal::of(missing);
     }
-    Err(Refusal::caused(
+    Refusal::caused(
         GatewayResponseType::AuthorizerConfigurationError,
         "the method's authorization is not served: no caller is let through",
-    ))
+    )
 }
 
 fn has_header(head: &RequestHead, name: &str) -> bool {

@@ -109,17 +109,30 @@ struct Request<'r, 'p, 'o> {
 impl Request<'_, '_, '_> {
     fn write(&self, passed: Passed, body: Body, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let (head, exchange) = (self.view.head, self.view.exchange);
-        let method = backend_method(head, self.http);
+        let transformed = exchange.transformation.as_ref().map(|it| &it.backend);
+        let changed_method = transformed.and_then(|backend| backend.method.as_deref());
+        let method = changed_method.unwrap_or_else(|| backend_method(head, self.http));
         out.extend_from_slice(method);
         out.push(b' ');
         let query = match passed {
             Passed::All => head.query().unwrap_or_default(),
             Passed::Mapped => b"",
         };
+        let target = out.len();
         self.http.render_target(self.view, self.overrides, query, out)?;
+        if let Some(path) = transformed.and_then(|backend| backend.path.as_deref()) {
+            let end = memchr::memchr(b'?', &out[target..]).map_or(out.len(), |at| target + at);
+            out.splice(target..end, path.iter().copied());
+        }
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let mapped = self.headers()?;
-        self.write_host(&mapped, out)?;
+        let mut mapped = self.headers()?;
+        match transformed.and_then(|backend| backend.authority.as_deref()) {
+            None => self.write_host(&mapped, out)?,
+            Some(authority) => {
+                mapped.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+                write_field(b"Host", authority, out);
+            }
+        }
         match passed {
             Passed::All => write_passed_headers(head, exchange, &mapped, out),
             Passed::Mapped => write_default_headers(head, exchange, method, &mapped, out),

@@ -12,7 +12,10 @@ use tollgate_template::Template;
 
 use super::integration_response::{Backend, map};
 use super::route::with_path_parameters;
-use super::{integration_request, request_body, response_compression, unreachable_integration};
+use super::{
+    integration_request, request_body, response_compression, transform, unreachable_integration,
+    validate,
+};
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::exchange::{Exchange, ExchangeView};
@@ -27,7 +30,7 @@ use crate::template_values::TemplateView;
 const NO_STATUS: &str =
     "Unable to parse statusCode. It should be an integer that is defined in the request template.";
 
-/// Answers a request with this body, as it arrived. Dropped while it waits for the backend, the
+/// Answers a request with this body, without its content coding. Dropped while it waits for the backend, the
 /// connection to the backend is closed.
 pub async fn answer(
     core: &Core,
@@ -37,8 +40,8 @@ pub async fn answer(
     body: Vec<u8>,
     deadline: &mut Deadline,
 ) -> Result<LocalResponse, Refusal> {
-    let body = request_body::prepare(&core.limits, head, exchange, method, body).await?;
-    let mut response = match &method.integration {
+    validate::body(head, exchange, method, &body)?;
+    let response = match &method.integration {
         CompiledIntegration::Http { http, request, responses } => {
             let content = integration_body(head, exchange, method, request, &body)?;
             let call = HttpCall { core, head, http, responses };
@@ -52,6 +55,7 @@ pub async fn answer(
         }
         other => return Err(unreachable_integration(other)),
     };
+    let mut response = transform::response(exchange, response).await?;
     if let Some(compression) = response_compression(head, exchange) {
         compression.compress(&mut response).await;
     }

@@ -1,16 +1,19 @@
 //! The steps of a request, in the order in which it meets them (rest-api §1). Each continues
 //! or answers with a [`Refusal`].
 //!
-//! [`admit`] runs those that need no body: plain functions of the request head and the snapshot,
-//! no sockets, no waiting. [`request_body`] takes the body; [`integration_request`] and
+//! [`admit`] and [`check`] run those that need no body: plain functions of the request head and
+//! the snapshot, no sockets, no waiting. [`consult`] is [`check`] for methods with plugins, which
+//! may wait. [`request_body`] takes the body; [`integration_request`] and
 //! [`integration_response`] shape what goes to the backend and comes back, and [`mapped`] calls
 //! it for the integrations that reshape both.
 
 pub mod locate;
 pub mod route;
+pub mod policy;
 pub mod resource_policy;
 pub mod authorize;
 pub mod api_key;
+pub mod transform;
 pub mod validate;
 pub mod request_body;
 pub mod mapped;
@@ -21,13 +24,15 @@ use tollgate_model::api::GatewayResponseType;
 use tollgate_model::compile::CompiledIntegration;
 
 use crate::compression::ResponseCompression;
+use crate::core::Core;
 use crate::exchange::Exchange;
-use crate::head::RequestHead;
+use crate::head::{Framing, RequestHead};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
+use request_body::BodyReader;
 
-/// Takes a request from its head to its method's integration, or refuses it.
+/// Finds out which method a request is for, and whether the API lets it in at all.
 pub fn admit(
     snapshot: &Snapshot,
     limits: &Limits,
@@ -36,10 +41,44 @@ pub fn admit(
 ) -> Result<(), Refusal> {
     locate::locate(snapshot, limits, head, exchange)?;
     route::route(head, exchange)?;
-    resource_policy::check(head, exchange)?;
-    authorize::authorize(head, exchange)?;
+    resource_policy::check(head, exchange)
+}
+
+/// Whether plugins have a say, or something else has to be waited for: [`consult`] instead of
+/// [`check`].
+pub fn has_plugins(exchange: &Exchange) -> bool {
+    authorize::is_needed(exchange) || transform::is_needed(exchange)
+}
+
+/// What a request is held to by a method that has no plugins.
+pub fn check(head: &RequestHead, exchange: &mut Exchange) -> Result<(), Refusal> {
     api_key::check(exchange)?;
     validate::parameters(head, exchange)
+}
+
+/// The same for a method that has an authorizer or transformers. Gives the body, without its
+/// content coding, if one of them needed it whole. Dropped while it waits, the plugins' work is
+/// given up.
+pub async fn consult(
+    core: &Core,
+    head: &mut RequestHead,
+    exchange: &mut Exchange,
+    reader: &mut impl BodyReader,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let mut body = None;
+    if authorize::is_needed(exchange) {
+        if authorize::needs_body(exchange) {
+            body = Some(reader.read(&core.limits, head).await?);
+        }
+        authorize::authorize(head, exchange, body.as_deref()).await?;
+    }
+    api_key::check(exchange)?;
+    if transform::is_needed(exchange) {
+        body = transform::request(&core.limits, head, exchange, body, reader).await?;
+    }
+    validate::parameters(head, exchange)?;
+    // Where there was no body and none was made, there is none.
+    Ok(body.filter(|body| !body.is_empty() || head.framing != Framing::None))
 }
 
 /// What the responses of this exchange's integration are compressed with.
@@ -47,6 +86,9 @@ pub fn response_compression(
     head: &RequestHead,
     exchange: &Exchange,
 ) -> Option<ResponseCompression> {
+    if let Some(transforming) = &exchange.transformation {
+        return transforming.compression;
+    }
     let stage = exchange.stage.as_ref()?;
     ResponseCompression::of(stage.compiled.minimum_compression_size, head)
 }

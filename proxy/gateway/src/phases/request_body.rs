@@ -9,9 +9,12 @@ use tollgate_model::compile::{CompiledMethod, ContentError, HttpIntegration, con
 use super::integration_request::{self, Body};
 use super::validate;
 use crate::compression::{self, Coding};
+use crate::deadline::Deadline;
 use crate::exchange::Exchange;
 use crate::head::{Framing, Known, RequestHead};
 use crate::limits::Limits;
+use crate::pace::Bounded;
+use crate::proxy::Source;
 use crate::refusal::Refusal;
 
 /// Whether an HTTP_PROXY method has to have the whole body before it calls the backend. All
@@ -36,35 +39,64 @@ pub fn coding(head: &RequestHead) -> Result<Option<Coding>, Refusal> {
     }
 }
 
-/// Takes the body as it arrived and gives what mappings, templates and the integration see.
-pub(super) async fn prepare(
-    limits: &Limits,
-    head: &RequestHead,
-    exchange: &mut Exchange,
-    method: &CompiledMethod,
-    body: Vec<u8>,
-) -> Result<Vec<u8>, Refusal> {
-    let body = match body.is_empty() {
-        true => body,
-        false => compression::request_body(head, body, limits.maximum_payload).await?,
-    };
-    validate::body(head, exchange, method, &body)?;
-    Ok(body)
+/// A connection that a request's body can be read from.
+pub trait BodyReader: Send {
+    /// The whole body without its content coding, within the payload quota. Empty when it was
+    /// read already.
+    fn read(
+        &mut self,
+        limits: &Limits,
+        head: &mut RequestHead,
+    ) -> impl Future<Output = Result<Vec<u8>, Refusal>> + Send;
 }
 
-/// Writes the whole request of an HTTP_PROXY method; gives the length of its head.
-pub async fn proxy_request(
+/// Reads a source to its end, for [`BodyReader`].
+pub async fn read(
     limits: &Limits,
+    head: &RequestHead,
+    source: impl Source,
+    deadline: &mut Deadline,
+) -> Result<Vec<u8>, Refusal> {
+    let mut source = Bounded::new(source, limits);
+    let mut body = Vec::new();
+    loop {
+        deadline.set_after(limits.body_stall_timeout);
+        let piece = match deadline.within(source.next()).await {
+            Ok(piece) => piece?,
+            Err(_) => return Err(Refusal::BodyTooSlow),
+        };
+        match piece {
+            Some(piece) => body.extend_from_slice(piece.data),
+            None => return decode(limits, head, body).await,
+        }
+    }
+}
+
+/// Takes a whole body out of its content coding.
+pub async fn decode(
+    limits: &Limits,
+    head: &RequestHead,
+    body: Vec<u8>,
+) -> Result<Vec<u8>, Refusal> {
+    match body.is_empty() {
+        true => Ok(body),
+        false => compression::request_body(head, body, limits.maximum_payload).await,
+    }
+}
+
+/// Writes the whole request of an HTTP_PROXY method, from a decoded body; gives the length of
+/// its head.
+pub fn proxy_request(
     head: &RequestHead,
     exchange: &mut Exchange,
     (method, http): (&CompiledMethod, &HttpIntegration),
-    body: Vec<u8>,
+    body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<usize, Refusal> {
-    let body = prepare(limits, head, exchange, method, body).await?;
-    let content = proxied(head, exchange, method, &body)?;
+    validate::body(head, exchange, method, body)?;
+    let content = proxied(head, exchange, method, body)?;
     let whole = Body::Whole(content.len());
-    integration_request::proxy_head(head, exchange, http, whole, &body, out)?;
+    integration_request::proxy_head(head, exchange, http, whole, body, out)?;
     let head_length = out.len();
     out.extend_from_slice(&content);
     Ok(head_length)

@@ -26,6 +26,10 @@ fn stage(definition: &str) -> CompiledStage {
         region: "us-east-1".to_owned(),
         stage_variables: BTreeMap::from([("who".to_owned(), "tester".to_owned())]),
         maximum_integration_timeout: Duration::from_secs(29),
+        authorizer_uris: BTreeMap::new(),
+        authorizer_of_all: None,
+        transformers: Vec::new(),
+        method_transformers: BTreeMap::new(),
     };
     compile(&imported.api, &settings).expect("a stage").stage
 }
@@ -41,6 +45,7 @@ fn gateway() -> Gateway {
         access_log_format: DEFAULT_FORMAT.to_owned(),
         vpc_links: BTreeMap::new(),
         upstream_ca_file: None,
+        collectors: Vec::new(),
     })
     .expect("a gateway")
 }

@@ -37,6 +37,10 @@ fuzz_target!(|input: &[u8]| {
         region: "us-east-1".to_owned(),
         stage_variables: BTreeMap::new(),
         maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
+        authorizer_uris: BTreeMap::new(),
+        authorizer_of_all: None,
+        transformers: Vec::new(),
+        method_transformers: BTreeMap::new(),
     };
     let Ok(compiled) = compile(&imported.api, &settings) else { return };
     for method in &compiled.stage.methods {

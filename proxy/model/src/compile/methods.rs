@@ -11,21 +11,23 @@ use std::time::Duration;
 
 use tollgate_template::{MAX_TEMPLATE_BYTES, Template};
 
+use super::authorizer::Authorizers;
 use super::body::RequestBody;
 use super::mapping::parse::{Parsed, Scope, request_mapping, response_mapping};
 use super::mapping::{Destination, RequestMapping, RequestSource, ResponseMapping, ResponseSource};
 use super::response::{CompiledResponse, IntegrationResponses, PatternCompiler, ResponseTemplate};
 use super::stage::{
-    CompiledAuthorization, CompiledIntegration, CompiledMethod, HttpIntegration, Target,
-    UpstreamConnection, UpstreamTarget,
+    CompiledIntegration, CompiledMethod, HttpIntegration, Target, UpstreamConnection,
+    UpstreamTarget,
 };
+use super::transformers::Transformers;
 use super::unserved::Unserved;
 use super::uri::{Fixed, INVALID_URI, ParsedUri, substitute_stage_variables};
 use super::validate::{CompiledModels, CompiledValidator};
 use super::{CompileError, StageSettings};
 use crate::api::{
-    Api, Authorization, Authorizer, AuthorizerType, Connection, HttpMethod, Integration,
-    IntegrationResponse, IntegrationType, Method, Protocol,
+    Api, Connection, HttpMethod, Integration, IntegrationResponse, IntegrationType, Method,
+    Protocol,
 };
 
 /// Default and, unless the quota is raised, largest integration timeout
@@ -35,9 +37,6 @@ pub const DEFAULT_INTEGRATION_TIMEOUT: Duration = Duration::from_millis(29_000);
 /// Smallest integration timeout.
 pub const MINIMUM_INTEGRATION_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Where a token is unless the definition says.
-const DEFAULT_IDENTITY_HEADER: &str = "Authorization";
-
 const INVALID_ARN: &str = "Invalid ARN specified in the request";
 
 /// Compiles the methods of one stage and collects what they share.
@@ -46,6 +45,8 @@ pub(crate) struct MethodCompiler<'a> {
     pub(crate) settings: &'a StageSettings,
     pub(crate) unserved: Unserved,
     pub(crate) upstreams: Vec<UpstreamTarget>,
+    pub(crate) authorizers: Authorizers,
+    pub(crate) transformers: Transformers<'a>,
     known_upstreams: HashMap<UpstreamTarget, usize>,
     patterns: PatternCompiler,
     /// Compiled for the first method that has a request validator.
@@ -63,7 +64,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn error(&self, message: impl Into<String>) -> CompileError {
+    pub(super) fn error(&self, message: impl Into<String>) -> CompileError {
         CompileError { location: self.name.clone(), message: message.into() }
     }
 }
@@ -75,6 +76,8 @@ impl<'a> MethodCompiler<'a> {
             settings,
             unserved: Unserved::default(),
             upstreams: Vec::new(),
+            authorizers: Authorizers::default(),
+            transformers: Transformers::new(api, settings),
             known_upstreams: HashMap::new(),
             patterns: PatternCompiler::default(),
             models: None,
@@ -95,6 +98,7 @@ impl<'a> MethodCompiler<'a> {
             http_method: place.http_method,
             authorization,
             api_key_required: place.method.api_key_required,
+            transformers: self.transformers.of(place)?,
             validator: self.validator(place)?,
             content_handling: place
                 .method
@@ -103,47 +107,6 @@ impl<'a> MethodCompiler<'a> {
                 .and_then(|integration| integration.content_handling),
             integration: self.integration(place)?,
         })
-    }
-
-    fn authorization(&mut self, place: &Place<'a>) -> Result<CompiledAuthorization, CompileError> {
-        let find = |name: &str| {
-            self.api.authorizers.get(name).ok_or_else(|| {
-                place.error(format!(
-                    "Invalid authorizer ID specified ({name}). Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid authorizer."
-                ))
-            })
-        };
-        let (compiled, construct) = match &place.method.authorization {
-            Authorization::None => return Ok(CompiledAuthorization::None),
-            Authorization::AwsIam => (CompiledAuthorization::AwsIam, "AWS_IAM authorization"),
-            Authorization::Custom { authorizer } => {
-                let definition = find(authorizer)?;
-                let compiled = CompiledAuthorization::Custom {
-                    authorizer: authorizer.clone(),
-                    authorizer_type: definition.authorizer_type,
-                    identity_headers: identity_headers(definition),
-                };
-                (compiled, "Lambda authorizer")
-            }
-            Authorization::CognitoUserPools { authorizer, scopes } => {
-                let compiled = CompiledAuthorization::CognitoUserPools {
-                    authorizer: authorizer.clone(),
-                    identity_headers: identity_headers(find(authorizer)?),
-                    scopes: scopes.clone(),
-                };
-                (compiled, "Cognito user pool authorizer")
-            }
-            Authorization::Jwt { authorizer, scopes } => {
-                let compiled = CompiledAuthorization::Jwt {
-                    authorizer: authorizer.clone(),
-                    identity_headers: identity_headers(find(authorizer)?),
-                    scopes: scopes.clone(),
-                };
-                (compiled, "JWT authorizer")
-            }
-        };
-        self.unserved.add(construct, "not evaluated yet: every request is refused", &place.name);
-        Ok(compiled)
     }
 
     fn validator(&mut self, place: &Place<'a>) -> Result<Option<CompiledValidator>, CompileError> {
@@ -488,25 +451,6 @@ impl<'a> MethodCompiler<'a> {
         }
         Ok(mappings)
     }
-}
-
-/// The header names among an authorizer's identity sources.
-fn identity_headers(authorizer: &Authorizer) -> Vec<String> {
-    let sources = authorizer.identity_source.as_deref().unwrap_or_default();
-    let header = |source: &str| {
-        let name = source
-            .strip_prefix("method.request.header.")
-            .or_else(|| source.strip_prefix("$request.header."))?;
-        Some(name.to_owned())
-    };
-    let headers: Vec<String> = sources.split(',').map(str::trim).filter_map(header).collect();
-    // A REQUEST authorizer may look at other things than headers; the others read a token.
-    if !headers.is_empty()
-        || (authorizer.authorizer_type == AuthorizerType::Request && !sources.is_empty())
-    {
-        return headers;
-    }
-    vec![authorizer.header_name.clone().unwrap_or_else(|| DEFAULT_IDENTITY_HEADER.to_owned())]
 }
 
 fn is_path(destination: &Destination, name: &str) -> bool {

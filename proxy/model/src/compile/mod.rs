@@ -31,13 +31,16 @@ pub mod content;
 pub mod response;
 pub mod gateway_response;
 pub mod methods;
+pub mod authorizer;
 pub mod unserved;
+mod transformers;
 mod policy;
 mod hash;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use authorizer::{CompiledAuthorizer, Identity, IdentitySource};
 pub use body::{RequestBody, Selected};
 pub use content::{BinaryMediaTypes, ContentError};
 pub use gateway_response::{BuiltIn, GatewayResponseValues, GatewayResponses, Rendered};
@@ -48,6 +51,7 @@ pub use mapping::{
 pub use methods::{DEFAULT_INTEGRATION_TIMEOUT, MINIMUM_INTEGRATION_TIMEOUT};
 pub use overrides::{RequestOverrides, ResponseOverride};
 pub use path::{CanonicalPath, PathError};
+pub use policy::partition;
 pub use response::{CompiledResponse, IntegrationResponses, ResponseTemplate};
 pub use router::{Found, PathParameters, Router};
 pub use stage::{
@@ -75,6 +79,15 @@ pub struct StageSettings {
     /// Largest `timeoutInMillis`, and the default of integrations that set none if it is below
     /// 29 s. AWS: 29 s, more only with a raised quota.
     pub maximum_integration_timeout: Duration,
+    /// By the name of a TOKEN or REQUEST authorizer in the definition: the URI that replaces its
+    /// own. `plugin:NAME` lets the plugin NAME stand for it.
+    pub authorizer_uris: BTreeMap<String, String>,
+    /// The plugin that authorizes every method, whatever the definition says.
+    pub authorizer_of_all: Option<String>,
+    /// Plugins that change requests and responses of all methods, after those the API names.
+    pub transformers: Vec<String>,
+    /// By method, as in `GET /pets/{id}`: more of them, after those its operation names.
+    pub method_transformers: BTreeMap<String, Vec<String>>,
 }
 
 /// A stage that can be served, and what of its definition is not.
@@ -96,9 +109,10 @@ pub struct CompileError {
 
 /// Compiles one stage of an API.
 pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileError> {
+    authorizer::check_settings(api, settings)?;
     let mut compiler = MethodCompiler::new(api, settings);
-    let resource_policy = policy::compile(api.policy.as_ref(), settings);
-    note_unserved_api(api, &resource_policy, &mut compiler.unserved);
+    let resource_policy = policy::compile(api.policy.as_ref(), settings)?;
+    note_unserved_api(api, &mut compiler.unserved);
     let gateway_responses =
         GatewayResponses::compile(&api.gateway_responses, &settings.stage_variables).map_err(
             |(response_type, message)| CompileError {
@@ -117,6 +131,7 @@ pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileE
         }
         routes.push((path.as_str(), definition.methods.keys().copied().zip(first..)));
     }
+    compiler.transformers.check_all_used()?;
     let stage = CompiledStage {
         api_id: settings.api_id.clone(),
         api_name: api.name.clone(),
@@ -129,6 +144,7 @@ pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileE
         endpoint_type: api.endpoint_type,
         vpc_endpoint_ids: api.vpc_endpoint_ids.clone(),
         disable_execute_api_endpoint: api.disable_execute_api_endpoint,
+        api_key_source: api.api_key_source,
         binary_media_types: BinaryMediaTypes::compile(&api.binary_media_types),
         minimum_compression_size: api.minimum_compression_size,
         resource_policy,
@@ -136,20 +152,17 @@ pub fn compile(api: &Api, settings: &StageSettings) -> Result<Compiled, CompileE
         methods,
         router: router(api, routes)?,
         gateway_responses,
+        authorizers: compiler.authorizers.compiled,
         upstreams: compiler.upstreams,
     };
     Ok(Compiled { stage, warnings: compiler.unserved.into_constructs() })
 }
 
 /// What of the API itself is read and not served.
-fn note_unserved_api(api: &Api, policy: &CompiledPolicy, unserved: &mut Unserved) {
+fn note_unserved_api(api: &Api, unserved: &mut Unserved) {
     const PLACE: &str = "API";
     if api.protocol == Protocol::Http {
         unserved.add("HTTP API", "HTTP APIs are not served yet: every request answers 500", PLACE);
-    }
-    if let CompiledPolicy::Unserved(reason) = policy {
-        let message = format!("not evaluated yet: every request is refused ({reason})");
-        unserved.add("x-amazon-apigateway-policy", message, PLACE);
     }
     if api.api_key_source == ApiKeySource::Authorizer {
         unserved.add(

@@ -1,69 +1,73 @@
-//! Resource policies, as far as they need no evaluation.
+//! Resource policies.
 //!
 //! A policy whose only statements let everyone invoke everything is the same as none, and many
-//! definitions carry it. Any other has to be evaluated for each request; until the gateway can,
-//! it denies.
+//! definitions carry it. Any other is evaluated for each request.
 
 use serde_json::Value;
+use tollgate_auth::{Policy, PolicyKind};
 
-use super::StageSettings;
 use super::stage::CompiledPolicy;
+use super::{CompileError, StageSettings};
 
 /// `policy` is as written: an object, or the text of one.
-pub(crate) fn compile(policy: Option<&Value>, settings: &StageSettings) -> CompiledPolicy {
-    let parsed;
+pub(crate) fn compile(
+    policy: Option<&Value>,
+    settings: &StageSettings,
+) -> Result<CompiledPolicy, CompileError> {
     let policy = match policy {
-        None | Some(Value::Null) => return CompiledPolicy::Absent,
-        Some(Value::String(text)) => match serde_json::from_str(text) {
-            Ok(value) => {
-                parsed = value;
-                &parsed
-            }
-            Err(_) => return CompiledPolicy::Unserved("the policy is not JSON".to_owned()),
-        },
+        None | Some(Value::Null) => return Ok(CompiledPolicy::Absent),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(CompiledPolicy::Absent),
         Some(policy) => policy,
     };
-    match denied_statement(policy, settings) {
-        None => CompiledPolicy::AllowAll,
-        Some(reason) => CompiledPolicy::Unserved(reason),
-    }
-}
-
-/// Why the policy is not a plain allow-all.
-fn denied_statement(policy: &Value, settings: &StageSettings) -> Option<String> {
-    let statements = one_or_many(policy.get("Statement").unwrap_or(&Value::Null));
-    if statements.is_empty() {
-        return Some("the policy has no statement".to_owned());
-    }
-    statements.iter().enumerate().find_map(|(index, statement)| {
-        let reason = reason(statement, settings)?;
-        Some(format!("statement {} {reason}", index + 1))
+    let StageSettings { region, account_id, api_id, .. } = settings;
+    let api_arn = &format!("arn:{}:execute-api:{region}:{account_id}:{api_id}", partition(region));
+    let compiled = Policy::from_value(policy, PolicyKind::Resource { api_arn });
+    let compiled = compiled.map_err(|error| CompileError {
+        location: "x-amazon-apigateway-policy".to_owned(),
+        message: format!(
+            "Invalid policy document. Please check the policy syntax and ensure that Principals \
+             are valid. ({error})"
+        ),
+    })?;
+    let text;
+    let policy = match policy {
+        // It is JSON, or it would not have been compiled.
+        Value::String(policy) => {
+            text = serde_json::from_str(policy).unwrap_or_default();
+            &text
+        }
+        policy => policy,
+    };
+    let statements = policy.get("Statement").map(one_or_many).unwrap_or_default();
+    Ok(match statements.iter().all(|statement| allows_all(statement, settings)) {
+        true => CompiledPolicy::AllowAll,
+        false => CompiledPolicy::Evaluated(compiled),
     })
 }
 
-/// What in a statement needs evaluation.
-fn reason(statement: &Value, settings: &StageSettings) -> Option<&'static str> {
-    const KNOWN: [&str; 5] = ["Sid", "Effect", "Principal", "Action", "Resource"];
-    let Some(members) = statement.as_object() else { return Some("is not an object") };
-    let values = |name: &str| members.get(name).map(one_or_many).unwrap_or_default();
-    if members.get("Effect").and_then(Value::as_str) != Some("Allow") {
-        Some("does not allow")
-    } else if members.contains_key("Condition") {
-        Some("has a condition")
-    } else if members.keys().any(|name| !KNOWN.contains(&&**name)) {
-        Some("has elements other than Effect, Principal, Action and Resource")
-    } else if !members.get("Principal").is_some_and(is_everyone) {
-        Some("does not allow every principal")
-    } else if !values("Action").iter().any(|action| action.as_str().is_some_and(is_invoke)) {
-        Some("does not allow execute-api:Invoke")
-    } else if !values("Resource")
-        .iter()
-        .any(|resource| resource.as_str().is_some_and(|text| covers_stage(text, settings)))
-    {
-        Some("does not cover every method of the stage")
+/// The partition a region belongs to.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
     } else {
-        None
+        "aws"
     }
+}
+
+fn allows_all(statement: &Value, settings: &StageSettings) -> bool {
+    const KNOWN: [&str; 5] = ["Sid", "Effect", "Principal", "Action", "Resource"];
+    let Some(members) = statement.as_object() else { return false };
+    let any = |name: &str, f: &dyn Fn(&str) -> bool| {
+        let values = members.get(name).map(one_or_many).unwrap_or_default();
+        values.iter().any(|value| value.as_str().is_some_and(f))
+    };
+    members.keys().all(|name| KNOWN.contains(&&**name))
+        && members.get("Effect").and_then(Value::as_str) == Some("Allow")
+        && members.get("Principal").is_some_and(is_everyone)
+        && any("Action", &is_invoke)
+        && any("Resource", &|resource| covers_stage(resource, settings))
 }
 
 fn one_or_many(value: &Value) -> &[Value] {
@@ -77,7 +81,7 @@ fn one_or_many(value: &Value) -> &[Value] {
 /// `"*"` or `{"AWS": "*"}`.
 fn is_everyone(principal: &Value) -> bool {
     let any = |value: &Value| one_or_many(value).iter().any(|name| name == "*");
-    any(principal) || principal.get("AWS").is_some_and(any)
+    principal == "*" || principal.get("AWS").is_some_and(any)
 }
 
 fn is_invoke(action: &str) -> bool {
@@ -129,7 +133,7 @@ mod tests {
     use super::*;
     use crate::api::ApiId;
 
-    fn check(policy: Value) -> CompiledPolicy {
+    fn try_check(policy: Value) -> Result<CompiledPolicy, CompileError> {
         let settings = StageSettings {
             api_id: ApiId("a1b2c3d4e5".to_owned()),
             stage_name: "prod".to_owned(),
@@ -138,8 +142,21 @@ mod tests {
             region: "us-east-1".to_owned(),
             stage_variables: BTreeMap::new(),
             maximum_integration_timeout: Duration::from_secs(29),
+            authorizer_uris: BTreeMap::new(),
+            authorizer_of_all: None,
+            transformers: Vec::new(),
+            method_transformers: BTreeMap::new(),
         };
         compile(Some(&policy), &settings)
+    }
+
+    /// `absent`, `all`, or `evaluated`.
+    fn check(policy: Value) -> &'static str {
+        match try_check(policy).expect("a policy") {
+            CompiledPolicy::Absent => "absent",
+            CompiledPolicy::AllowAll => "all",
+            CompiledPolicy::Evaluated(_) => "evaluated",
+        }
     }
 
     fn allow(resource: &str) -> Value {
@@ -158,22 +175,19 @@ mod tests {
             "arn:aws:execute-api:us-east-1:111122223333:a1b2c3d4e5/prod/*/*",
             "arn:aws:execute-api:us-east-1:*:*/*/*/*",
         ] {
-            assert_eq!(
-                check(json!({"Statement": [allow(resource)]})),
-                CompiledPolicy::AllowAll,
-                "{resource}"
-            );
+            assert_eq!(check(json!({"Statement": [allow(resource)]})), "all", "{resource}");
         }
-        for principal in [json!("*"), json!(["*"]), json!({"AWS": "*"}), json!({"AWS": ["*"]})] {
+        for principal in [json!("*"), json!({"AWS": "*"}), json!({"AWS": ["*"]})] {
             let mut statement = allow("*");
             statement["Principal"] = principal;
             statement["Action"] = json!(["execute-api:*"]);
             statement["Resource"] = json!(["execute-api:/test/*", "execute-api:/*"]);
-            assert_eq!(check(json!({"Statement": statement})), CompiledPolicy::AllowAll);
+            assert_eq!(check(json!({"Statement": statement})), "all");
         }
         let text = json!({"Statement": [allow("*")]}).to_string();
-        assert_eq!(check(Value::String(text)), CompiledPolicy::AllowAll);
-        assert_eq!(check(Value::Null), CompiledPolicy::Absent);
+        assert_eq!(check(Value::String(text)), "all");
+        assert_eq!(check(Value::Null), "absent");
+        assert_eq!(check(json!("")), "absent");
     }
 
     #[test]
@@ -187,45 +201,34 @@ mod tests {
             "arn:aws:execute-api:us-east-1:111122223333:other/*",
             "arn:aws:execute-api:us-east-1:111122223333:a1b2c3d4e5/prod/GET/*",
             "arn:aws:s3:::bucket/*",
-            "",
         ] {
-            let expected = "statement 1 does not cover every method of the stage";
-            assert_eq!(
-                check(json!({"Statement": [allow(resource)]})),
-                CompiledPolicy::Unserved(expected.to_owned()),
-                "{resource}"
-            );
+            assert_eq!(check(json!({"Statement": [allow(resource)]})), "evaluated", "{resource}");
         }
     }
 
     #[test]
-    fn anything_that_needs_evaluation_says_what() {
+    fn what_is_more_than_an_allow_for_everyone_is_evaluated() {
         let with = |name: &str, value: Value| {
             let mut statement = allow("*");
             statement[name] = value;
-            json!({"Statement": [allow("*"), statement]})
+            json!({"Version": "2012-10-17", "Statement": [allow("*"), statement]})
         };
-        for (policy, reason) in [
-            (with("Effect", json!("Deny")), "statement 2 does not allow"),
-            (with("Condition", json!({})), "statement 2 has a condition"),
-            (
-                with("NotAction", json!("x")),
-                "statement 2 has elements other than Effect, Principal, Action and Resource",
-            ),
-            (
-                with("Principal", json!({"AWS": "arn:aws:iam::1:root"})),
-                "statement 2 does not allow every principal",
-            ),
-            (
-                with("Action", json!("execute-api:InvalidateCache")),
-                "statement 2 does not allow execute-api:Invoke",
-            ),
-            (json!({"Statement": []}), "the policy has no statement"),
-            (json!({}), "the policy has no statement"),
-            (json!("{"), "the policy is not JSON"),
-            (json!({"Statement": "x"}), "statement 1 is not an object"),
+        for policy in [
+            with("Effect", json!("Deny")),
+            with("Condition", json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}})),
+            with("Principal", json!({"AWS": "arn:aws:iam::111122223333:root"})),
+            with("Action", json!("execute-api:InvalidateCache")),
         ] {
-            assert_eq!(check(policy), CompiledPolicy::Unserved(reason.to_owned()));
+            assert_eq!(check(policy.clone()), "evaluated", "{policy}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_policy_is_refused() {
+        for policy in [json!({"Statement": []}), json!({}), json!("{"), json!({"Statement": "x"})] {
+            let error = try_check(policy).expect_err("refused");
+            assert_eq!(error.location, "x-amazon-apigateway-policy");
+            assert!(error.message.starts_with("Invalid policy document. Please"), "{error}");
         }
     }
 }

@@ -1,8 +1,12 @@
 //! The compiled form of a stage: what a request meets after it was located.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate_auth::Policy;
+
+use super::authorizer::CompiledAuthorizer;
 use super::body::RequestBody;
 use super::content::BinaryMediaTypes;
 use super::gateway_response::GatewayResponses;
@@ -11,7 +15,9 @@ use super::response::IntegrationResponses;
 use super::router::Router;
 use super::uri::UriTemplate;
 use super::validate::CompiledValidator;
-use crate::api::{ApiId, AuthorizerType, ContentHandling, EndpointType, HttpMethod, Protocol};
+use crate::api::{
+    ApiId, ApiKeySource, AuthorizerType, ContentHandling, EndpointType, HttpMethod, Protocol,
+};
 
 /// Everything the data plane needs to serve one stage of one API.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub struct CompiledStage {
     pub endpoint_type: EndpointType,
     pub vpc_endpoint_ids: Vec<String>,
     pub disable_execute_api_endpoint: bool,
+    pub api_key_source: ApiKeySource,
     pub binary_media_types: BinaryMediaTypes,
     /// Bytes from which responses are compressed; `None`: never, and requests aren't decompressed.
     pub minimum_compression_size: Option<u32>,
@@ -36,19 +43,21 @@ pub struct CompiledStage {
     /// Finds an index into `resources` and one into `methods`.
     pub router: Router,
     pub gateway_responses: GatewayResponses,
+    /// The authorizers that methods use: [`CompiledAuthorization::Plugin`] points here.
+    pub authorizers: Vec<CompiledAuthorizer>,
     /// The distinct backends of the stage, for connection pools; [`Target::Fixed`] points here.
     pub upstreams: Vec<UpstreamTarget>,
 }
 
-/// The API's resource policy, as far as it is evaluated today.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The API's resource policy.
+#[derive(Clone, Debug)]
 pub enum CompiledPolicy {
     /// None declared: everything is allowed, except on a private API, where it denies all.
     Absent,
     /// Its only statements allow everyone everything.
     AllowAll,
-    /// A policy that has to be evaluated, which the gateway can't yet: deny.
-    Unserved(String),
+    /// Asked for each request.
+    Evaluated(Policy),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +76,9 @@ pub struct CompiledMethod {
     pub http_method: HttpMethod,
     pub authorization: CompiledAuthorization,
     pub api_key_required: bool,
+    /// Names of the plugins that change the request and its response: those of the API, then the
+    /// stage's, then the method's own. Methods with the same ones share the list.
+    pub transformers: Arc<[String]>,
     /// What the request is held to before anything is sent to the integration.
     pub validator: Option<CompiledValidator>,
     /// What becomes of the request's body before the integration gets it.
@@ -74,12 +86,15 @@ pub struct CompiledMethod {
     pub integration: CompiledIntegration,
 }
 
-/// How a method identifies its caller. All but `None` are for a later day: fail closed.
+/// How a method identifies its caller. Those that are neither `None` nor `Plugin` are for a later
+/// day: fail closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompiledAuthorization {
     None,
     AwsIam,
-    /// A Lambda authorizer.
+    /// A Lambda authorizer that a plugin stands for: index into [`CompiledStage::authorizers`].
+    Plugin(usize),
+    /// Any other Lambda authorizer.
     Custom {
         authorizer: String,
         authorizer_type: AuthorizerType,

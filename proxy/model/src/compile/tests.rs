@@ -18,6 +18,10 @@ fn settings() -> StageSettings {
             ("link".to_owned(), "l1".to_owned()),
         ]),
         maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
+        authorizer_uris: BTreeMap::new(),
+        authorizer_of_all: None,
+        transformers: Vec::new(),
+        method_transformers: BTreeMap::new(),
     }
 }
 
@@ -319,9 +323,9 @@ x-amazon-apigateway-policy: {Version: '2012-10-17', Statement: [{Effect: Deny, P
     );
     let constructs: Vec<&str> =
         compiled.warnings.iter().map(|warning| warning.construct.as_str()).collect();
-    assert_eq!(constructs, ["x-amazon-apigateway-policy", "x-amazon-apigateway-api-key-source"]);
+    assert_eq!(constructs, ["x-amazon-apigateway-api-key-source"]);
     assert!(compiled.warnings.iter().all(|warning| warning.places == ["API"]));
-    assert!(matches!(&compiled.stage.resource_policy, CompiledPolicy::Unserved(_)));
+    assert!(matches!(&compiled.stage.resource_policy, CompiledPolicy::Evaluated(_)));
 }
 
 #[test]
@@ -373,4 +377,45 @@ fn a_thousand_methods_share_backends_and_warnings() {
         (1_000, 1, 1)
     );
     assert_eq!(compiled.warnings[0].places.len(), 1_000);
+}
+
+const TWO_METHODS: &str = "openapi: 3.0.1
+info: {title: t, version: '1'}
+x-tollgate-transformers: [of-api]
+paths:
+  /a:
+    get: {responses: {}, x-tollgate-transformers: [of-method]}
+    post: {responses: {}}
+    put: {responses: {}}
+";
+
+fn transformers(method_transformers: &[(&str, &str)]) -> Result<Compiled, CompileError> {
+    let imported = import(TWO_METHODS, &ImportOptions::default()).expect("a definition");
+    let attached = method_transformers.iter();
+    let settings = StageSettings {
+        transformers: vec!["of-stage".to_owned()],
+        method_transformers: attached
+            .map(|(method, name)| ((*method).to_owned(), vec![(*name).to_owned()]))
+            .collect(),
+        ..settings()
+    };
+    compile(&imported.api, &settings)
+}
+
+#[test]
+fn transformers_come_in_the_order_of_api_stage_and_method() {
+    let compiled = transformers(&[("GET /a", "attached")]).expect("compiles");
+    let methods = &compiled.stage.methods;
+    assert_eq!(*methods[0].transformers, ["of-api", "of-stage", "of-method", "attached"]);
+    assert_eq!(*methods[1].transformers, ["of-api", "of-stage"]);
+    assert!(std::sync::Arc::ptr_eq(&methods[1].transformers, &methods[2].transformers));
+}
+
+#[test]
+fn transformers_for_a_method_that_is_not_there_are_refused() {
+    let error = transformers(&[("GET /a", "x"), ("GET /b", "x"), ("get /a", "x")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "transformers: the API has no such method: GET /b, get /a; written as in GET /pets/{id}"
+    );
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::Node;
 use super::reader::Reader;
+use super::root::{TRANSFORMERS, transformers};
 use super::security::Schemes;
 use super::{ImportError, integration, parameters, responses};
 use crate::api::{Api, HttpMethod, Method, Protocol};
@@ -12,7 +13,7 @@ const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const VALIDATOR: &str = "x-amazon-apigateway-request-validator";
 
 /// Keys that are read.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "operationId",
     "parameters",
     "requestBody",
@@ -30,6 +31,7 @@ const KNOWN: [&str; 17] = [
     VALIDATOR,
     "x-amazon-apigateway-auth",
     "schemes",
+    TRANSFORMERS,
 ];
 /// Keys that only documentation tools read.
 const DOCUMENTATION: [&str; 5] = ["tags", "summary", "description", "externalDocs", "deprecated"];
@@ -62,6 +64,7 @@ pub(super) fn read<'d>(
         request_validator: validator(reader, node, api)?,
         integration: None,
         responses: responses::method_responses(reader, node, &mut api.models)?,
+        transformers: transformers(reader, node)?,
     };
     if method.api_key_required && reader.protocol == Protocol::Http {
         reader.warn(node, "API key", "HTTP APIs do not check API keys");

@@ -18,7 +18,7 @@ const POLICY_QUOTA: usize = 8_192;
 const MAX_COMPRESSION_SIZE: u32 = 10_485_760;
 
 /// Keys of the root that are read, here or elsewhere.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 33] = [
     "swagger",
     "openapi",
     "info",
@@ -51,6 +51,7 @@ const KNOWN: [&str; 32] = [
     "x-amazon-apigateway-request-validator",
     "x-amazon-apigateway-request-validators",
     SECURITY_POLICY,
+    TRANSFORMERS,
 ];
 /// Keys of the root that only one version of OpenAPI has. (`securityDefinitions` is read in both.)
 const ONLY_SWAGGER: [&str; 8] = [
@@ -65,6 +66,8 @@ const ONLY_SWAGGER: [&str; 8] = [
 ];
 const ONLY_OPENAPI: [&str; 3] = ["servers", "components", "jsonSchemaDialect"];
 const SECURITY_POLICY: &str = "x-amazon-apigateway-security-policy";
+/// Ours, at the root and in operations: plugins that change requests and responses.
+pub(super) const TRANSFORMERS: &str = "x-tollgate-transformers";
 
 /// Which OpenAPI a document is, if it is one.
 pub(super) fn dialect(root: &Node<'_>) -> Result<Dialect, ImportError> {
@@ -151,6 +154,7 @@ fn declared(reader: &mut Reader<'_>) -> Result<Api, ImportError> {
         ip_address_type: endpoint.ip_address_type,
         endpoint_access_mode: reader.text(root, "x-amazon-apigateway-endpoint-access-mode")?,
         security_policy: reader.text(root, SECURITY_POLICY)?,
+        transformers: transformers(reader, root)?,
     };
     information(reader, &mut api)?;
     let sources = [("HEADER", ApiKeySource::Header), ("AUTHORIZER", ApiKeySource::Authorizer)];
@@ -163,6 +167,19 @@ fn declared(reader: &mut Reader<'_>) -> Result<Api, ImportError> {
     api.minimum_compression_size = size.map(|(size, _)| size);
     warn_of_the_other_protocol(reader);
     Ok(api)
+}
+
+/// The plugins that the API or an operation names.
+pub(super) fn transformers<'d>(
+    reader: &Reader<'d>,
+    node: &'d Node<'d>,
+) -> Result<Vec<String>, ImportError> {
+    let names = reader.texts(node, TRANSFORMERS)?;
+    if names.iter().any(String::is_empty) {
+        let list = node.get(TRANSFORMERS).unwrap_or(node);
+        return Err(reader.error(list, "the name of a plugin is empty"));
+    }
+    Ok(names)
 }
 
 fn as_written(node: &Node<'_>, key: &str) -> Option<Value> {

@@ -5,6 +5,7 @@ use tollgate_model::api::{
     ApiKeySource, Authorization, AuthorizerType, Connection, ContentHandling, EndpointType,
     GatewayResponseType, HttpMethod, PassthroughBehavior,
 };
+use tollgate_model::openapi::{ExportFormat, export};
 
 use crate::{
     api, assert_refused, assert_warns, document, integration, operation, with_integration,
@@ -324,4 +325,33 @@ fn security_at_the_root_counts_for_operations_without_their_own() {
 fn a_scheme_nobody_checks_is_warned_of_and_an_unknown_one_refused() {
     assert_warns(&secured("type: http, scheme: basic", ""), &["GET /pets", "nothing checks"]);
     assert_refused(&operation("security: [{No: []}]"), &["\"No\" is not a security scheme"]);
+}
+
+#[test]
+fn transformers_are_named_at_the_root_and_in_operations() {
+    let text = document(
+        "paths: {/pets: {get: {x-tollgate-transformers: [redactor, signer]}}}\n\
+         x-tollgate-transformers: normaliser\n",
+    );
+    let source = api(&text);
+    assert_eq!(source.transformers, ["normaliser"]);
+    assert_eq!(
+        source.resources["/pets"].methods[&HttpMethod::Get].transformers,
+        ["redactor", "signer"]
+    );
+    for format in [ExportFormat::Swagger20, ExportFormat::Oas30] {
+        let again = api(&export(&source, format).to_string());
+        assert_eq!(again.transformers, source.transformers);
+        assert_eq!(again.resources, source.resources);
+    }
+}
+
+#[test]
+fn transformers_of_another_type_are_refused_with_their_line() {
+    for (written, part) in [("{a: b}", "is a map"), ("[[a]]", "is a list"), ("['']", "is empty")] {
+        let at_root = document(&format!("paths: {{}}\nx-tollgate-transformers: {written}\n"));
+        assert_refused(&at_root, &["line ", "x-tollgate-transformers", part]);
+        let in_operation = operation(&format!("x-tollgate-transformers: {written}"));
+        assert_refused(&in_operation, &["line ", "/pets", "x-tollgate-transformers", part]);
+    }
 }

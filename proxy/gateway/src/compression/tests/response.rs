@@ -149,6 +149,7 @@ fn backend(framing: Framing, fields: &[(&str, &str)]) -> ResponseHead {
 fn exchange() -> Exchange {
     Exchange::new(Arc::new(Client {
         source_ip: "127.0.0.1".into(),
+        addresses: None,
         listener_port: 80,
         visibility: Visibility::Public,
         tls: None,

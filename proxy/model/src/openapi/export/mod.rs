@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::models::referred_model;
 use super::paths::{ANY_METHOD, DEFAULT_ROUTE};
+use super::root::TRANSFORMERS;
 use crate::api::{Api, ApiKeySource, EndpointType, GatewayResponse, HttpMethod, Model, Protocol};
 
 /// The versions of OpenAPI an API can be written in.
@@ -187,6 +188,7 @@ fn extensions(api: &Api, root: &mut Object) {
         .map(|(kind, response)| (kind.as_str().to_owned(), gateway_response(response)));
     put_object(root, "x-amazon-apigateway-gateway-responses", responses.collect());
     put(root, "x-amazon-apigateway-documentation", api.documentation.as_ref());
+    put_list(root, TRANSFORMERS, api.transformers.iter().map(|name| json!(name)).collect());
 }
 
 fn endpoint(api: &Api) -> Object {

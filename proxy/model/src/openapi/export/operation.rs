@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::security::Schemes;
-use super::{ExportFormat, Object, integration, model_pointer, put, put_list, put_object};
+use super::{
+    ExportFormat, Object, TRANSFORMERS, integration, model_pointer, put, put_list, put_object,
+};
 use crate::api::{Method, MethodResponse};
 
 pub(super) fn write(format: ExportFormat, schemes: &Schemes, method: &Method) -> Object {
@@ -28,6 +30,8 @@ pub(super) fn write(format: ExportFormat, schemes: &Schemes, method: &Method) ->
     put_list(&mut operation, "security", schemes.requirement(method));
     let validator = method.request_validator.as_ref();
     put(&mut operation, "x-amazon-apigateway-request-validator", validator);
+    let transformers = method.transformers.iter().map(|name| json!(name)).collect();
+    put_list(&mut operation, TRANSFORMERS, transformers);
     if let Some(declared) = &method.integration {
         let written = integration::write(declared);
         operation.insert("x-amazon-apigateway-integration".to_owned(), Value::Object(written));

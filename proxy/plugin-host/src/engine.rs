@@ -1,0 +1,270 @@
+//! wasmtime engines and the clock that stops calls which run too long.
+//!
+//! An engine fixes how much stack a call may use, so there is one for each distinct
+//! [`crate::config::PluginLimits::stack`], made when a plugin first needs it and shared by all
+//! hosts of the process: what engines mostly take is address space, of which a process has one.
+//! One thread moves on the epochs of all engines that plugins use, and ends when none does.
+
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    WasmBacktraceDetails,
+};
+
+use crate::limits;
+
+/// How often the epoch moves on: the grain of CPU time limits. Each tick wakes a thread, also when
+/// nothing runs: about a hundredth of a core's time in all.
+pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(2);
+
+/// The epoch ticks after which a call that may run for `cpu_time` is stopped.
+pub(crate) fn deadline_ticks(cpu_time: Duration) -> u64 {
+    let ticks = cpu_time.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
+    // One more: the current tick has begun already.
+    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// An engine whose epoch moves on for as long as this lives. Whoever runs code holds one, as a
+/// plugin's context does.
+pub(crate) struct TickedEngine {
+    engine: Engine,
+    stack: usize,
+    /// Counts instructions, which makes all code slower: for trying plugins.
+    measures_fuel: bool,
+}
+
+impl TickedEngine {
+    /// Before a call, or an instance's start: code that is measured needs fuel to run at all.
+    pub(crate) fn fill_fuel<T>(&self, store: &mut Store<T>) {
+        if self.measures_fuel {
+            // It only fails for engines without fuel.
+            let _ = store.set_fuel(u64::MAX);
+        }
+    }
+
+    /// The fuel used since [`Self::fill_fuel`]; 0 where it is not measured.
+    pub(crate) fn used_fuel<T>(&self, store: &Store<T>) -> u64 {
+        if self.measures_fuel { u64::MAX - store.get_fuel().unwrap_or(u64::MAX) } else { 0 }
+    }
+}
+
+impl Deref for TickedEngine {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// The engines in use, one for each stack size and way of measuring.
+static ENGINES: Mutex<Engines> = Mutex::new(Engines { in_use: Vec::new(), is_ticking: false });
+
+struct Engines {
+    in_use: Vec<Weak<TickedEngine>>,
+    is_ticking: bool,
+}
+
+/// The engine for calls that may use `stack` bytes of stack, rounded up to
+/// [`limits::STACK_STEP`].
+///
+/// # Errors
+/// Too little address space, or no thread can be started.
+pub(crate) fn for_stack(stack: usize, measures_fuel: bool) -> Result<Arc<TickedEngine>, String> {
+    let stack = stack.next_multiple_of(limits::STACK_STEP);
+    let mut engines = ENGINES.lock();
+    let known = engines
+        .in_use
+        .iter()
+        .filter_map(Weak::upgrade)
+        .find(|it| it.stack == stack && it.measures_fuel == measures_fuel);
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let engine = Arc::new(TickedEngine {
+        engine: with_most_slots(stack, measures_fuel)?,
+        stack,
+        measures_fuel,
+    });
+    if !engines.is_ticking {
+        std::thread::Builder::new()
+            .name("plugin-epochs".to_owned())
+            .spawn(tick)
+            .map_err(|error| format!("the thread that stops plugins can't start: {error}"))?;
+        engines.is_ticking = true;
+    }
+    engines.in_use.push(Arc::downgrade(&engine));
+    Ok(engine)
+}
+
+/// Ticks that are made up for at once.
+const MOST_TICKS: u32 = 10;
+
+/// The ticking thread: until no engine is in use.
+fn tick() {
+    let mut next = Instant::now() + EPOCH_TICK;
+    loop {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        // Ticks that are due, so that a clock that got no CPU for a moment doesn't go slow. Not
+        // all: calls that began while it stood still were given their deadlines by it, and would
+        // be stopped too early by as much.
+        let now = Instant::now();
+        let mut due = 0;
+        while next <= now && due < MOST_TICKS {
+            next += EPOCH_TICK;
+            due += 1;
+        }
+        next = next.max(now);
+        // Taken out of the lock: the last handle of an engine may be dropped here.
+        let mut in_use = Vec::new();
+        {
+            let mut engines = ENGINES.lock();
+            engines.in_use.retain(|engine| {
+                in_use.extend(engine.upgrade());
+                engine.strong_count() > 0
+            });
+            if in_use.is_empty() {
+                engines.is_ticking = false;
+                return;
+            }
+        }
+        for engine in in_use {
+            for _ in 0..due {
+                engine.increment_epoch();
+            }
+        }
+    }
+}
+
+/// Slots for linear memories of one engine. Each reserves 4 GiB of addresses, so that no access
+/// needs a check of its bounds: 8 TiB of the 128 TiB that a process has on x86-64, room for 32
+/// plugins at their default of 64 instances all at once and for several engines. Only pages that
+/// were written take memory.
+const MEMORIES: u32 = 2048;
+/// Where less address space is to be had (39 bits on some ARM boards, `ulimit -v`), fewer do.
+const FEWEST_MEMORIES: u32 = 16;
+
+fn with_most_slots(stack: usize, measures_fuel: bool) -> Result<Engine, String> {
+    let mut memories = MEMORIES;
+    loop {
+        let mut configuration = configuration(stack, memories);
+        configuration.consume_fuel(measures_fuel);
+        match Engine::new(&configuration) {
+            Ok(engine) => return Ok(engine),
+            Err(error) if memories == FEWEST_MEMORIES => {
+                return Err(format!("there is no room for plugins' memories: {error:#}"));
+            }
+            Err(_) => memories = (memories / 4).max(FEWEST_MEMORIES),
+        }
+    }
+}
+
+/// Address space reserved for one linear memory: all that 32-bit addresses reach.
+const MEMORY_RESERVATION: u64 = 1 << 32;
+/// Behind each memory, for the constant offsets of accesses: those below it need no check either.
+const MEMORY_GUARD: u64 = 32 << 20;
+/// What host functions called from a fiber may use of its stack, besides the plugin's own part:
+/// a TLS handshake in a debug build is the deepest.
+const HOST_STACK: usize = 1 << 20;
+/// Frames of a backtrace; what is further out is left out.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+fn configuration(stack: usize, memories: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .parallel_compilation(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
+        .memory_reservation(MEMORY_RESERVATION)
+        .memory_guard_size(MEMORY_GUARD)
+        .memory_init_cow(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
+        // Only for native debuggers; registering it makes loading slower.
+        .native_unwind_info(false)
+        // Their accesses would need checks of bounds.
+        .wasm_memory64(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(memories)));
+    config
+}
+
+/// Sizes that follow from [`MEMORIES`]: a component made by `wit-component` is about four core
+/// instances with two tables and one memory; a proxy-wasm module is one of each.
+fn pool(memories: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_memories(memories)
+        .total_tables(memories.saturating_mul(3))
+        .total_core_instances(memories.saturating_mul(8))
+        .total_component_instances(memories)
+        // Only calls that wait for a fetch have a stack of their own. Each is two mappings, of
+        // which Linux allows a process 65,530.
+        .total_stacks(memories.min(1024))
+        .max_memory_size(MEMORY_RESERVATION as usize)
+        .table_elements(limits::TABLE_ELEMENTS_MAXIMUM)
+        .max_memories_per_module(limits::MEMORIES)
+        .max_tables_per_module(limits::TABLES)
+        .max_core_instance_size(4 << 20)
+        .max_component_instance_size(16 << 20)
+        // A fresh instance is mostly the cost of giving pages back and faulting them in again.
+        // Finding the few that were written (Linux 6.7 and later) and copying the original over
+        // them is cheaper.
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .pagemap_scan(Enabled::Auto)
+        .max_unused_warm_slots(64);
+    pool
+}
+
+/// Bytes of a memory that stay with its slot when its instance has ended.
+const KEEP_RESIDENT: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Instance, Module, Store, Trap};
+
+    use super::*;
+
+    #[test]
+    fn plugins_with_the_same_stack_share_an_engine() {
+        let one = for_stack(limits::STACK, false).unwrap();
+        assert!(Arc::ptr_eq(&one, &for_stack(limits::STACK - 1, false).unwrap()));
+        assert!(!Arc::ptr_eq(&one, &for_stack(limits::STACK + 1, false).unwrap()));
+    }
+
+    #[test]
+    fn a_busy_loop_is_stopped_when_its_time_is_over() {
+        let engine = for_stack(limits::STACK, false).unwrap();
+        let wat = "(module (func (export \"run\") (loop br 0)))";
+        let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+        for cpu_time in [Duration::from_millis(1), Duration::from_millis(50)] {
+            let mut store = Store::new(&engine, ());
+            store.set_epoch_deadline(deadline_ticks(cpu_time));
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+            let begin = Instant::now();
+            let error = run.call(&mut store, ()).unwrap_err();
+            let took = begin.elapsed();
+            assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+            assert!(took >= cpu_time, "stopped after {took:?}");
+            assert!(took < cpu_time + Duration::from_secs(5), "stopped after {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_rounded_up_to_ticks_and_never_short() {
+        let ticks = |microseconds| deadline_ticks(Duration::from_micros(microseconds));
+        assert_eq!([ticks(1), ticks(2_000), ticks(2_001)], [2, 2, 3]);
+        assert_eq!(deadline_ticks(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn there_is_an_engine_even_with_few_slots() {
+        Engine::new(&configuration(limits::STACK_MAXIMUM, FEWEST_MEMORIES)).unwrap();
+    }
+}
