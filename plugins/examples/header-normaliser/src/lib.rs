@@ -26,6 +26,7 @@
 
 mod forwarded;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -48,21 +49,62 @@ struct Settings {
     forwarded_for: Option<ForwardedFor>,
 }
 
+/// A side's edits as they are configured.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Edits {
-    #[serde(default)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Rules {
     remove: Vec<Pattern>,
-    #[serde(default)]
     rename: BTreeMap<String, String>,
-    #[serde(default)]
     trim: Vec<Pattern>,
-    #[serde(default)]
     lower_case: Vec<Pattern>,
-    #[serde(default)]
     set: BTreeMap<String, String>,
-    #[serde(default)]
     add: BTreeMap<String, String>,
+}
+
+/// A side's edits; all names are in lower case.
+#[derive(Default, Deserialize)]
+#[serde(from = "Rules")]
+struct Edits {
+    remove: Vec<Pattern>,
+    rename: Vec<(String, String)>,
+    trim: Vec<Pattern>,
+    lower_case: Vec<Pattern>,
+    set: Vec<(String, String)>,
+    add: Vec<(String, String)>,
+    reads: Reads,
+}
+
+/// The headers that have to be known.
+enum Reads {
+    /// Some rule is for all headers that begin in a certain way.
+    All,
+    Named(Vec<String>),
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
+}
+
+impl From<Rules> for Edits {
+    fn from(rules: Rules) -> Self {
+        let pairs = |map: BTreeMap<String, String>| -> Vec<_> {
+            map.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
+        };
+        let mut edits = Self {
+            remove: rules.remove,
+            rename: pairs(rules.rename),
+            trim: rules.trim,
+            lower_case: rules.lower_case,
+            set: pairs(rules.set),
+            add: pairs(rules.add),
+            reads: Reads::All,
+        };
+        edits.rename.iter_mut().for_each(|(_, new)| new.make_ascii_lowercase());
+        edits.reads = edits.reads();
+        edits
+    }
 }
 
 /// A name, or the beginning of names.
@@ -100,7 +142,8 @@ impl Transformer for Normaliser {
     fn on_request(request: &Request) -> RequestAction {
         let settings: &Settings = &SETTINGS;
         let mut edits = RequestEdits::new();
-        edits.headers = settings.request.edits(request.headers());
+        edits.headers =
+            settings.request.edits(|| request.headers(), |name| request.header_values(name));
         if let Some(forwarded_for) = &settings.forwarded_for {
             let values = request.header_values("x-forwarded-for");
             if !values.is_empty() {
@@ -115,61 +158,166 @@ impl Transformer for Normaliser {
 
     fn on_response(_: &Request, response: &Response) -> ResponseAction {
         let mut edits = ResponseEdits::new();
-        edits.headers = SETTINGS.response.edits(response.headers());
+        edits.headers =
+            SETTINGS.response.edits(|| response.headers(), |name| response.header_values(name));
         edits.into()
     }
 }
 
-impl Edits {
-    /// The edits that make of these headers what is wanted: none for those that are so already.
-    fn edits(&self, headers: Vec<(String, String)>) -> Vec<HeaderEdit> {
-        // Pseudo-headers, where the gateway shows any, are no headers.
-        let headers = headers.into_iter().filter(|(name, _)| !name.starts_with(':'));
-        let mut before: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in headers {
-            before.entry(name).or_default().push(value);
-        }
-        let mut after = before.clone();
-        self.apply(&mut after);
+/// A header while rules are applied.
+struct Header<'a> {
+    name: Cow<'a, str>,
+    /// None for a header that isn't there.
+    values: Vec<String>,
+    /// Whether it isn't as it came.
+    is_edited: bool,
+}
 
-        let removed = before.keys().filter(|name| !after.contains_key(*name));
-        let mut edits: Vec<_> = removed.cloned().map(HeaderEdit::Remove).collect();
-        for (name, values) in
-            after.iter().filter(|(name, values)| before.get(*name) != Some(*values))
-        {
-            for (index, value) in values.iter().enumerate() {
-                let pair = (name.clone(), value.clone());
-                edits.push(if index == 0 {
-                    HeaderEdit::Set(pair)
-                } else {
-                    HeaderEdit::Append(pair)
-                });
+impl Edits {
+    fn reads(&self) -> Reads {
+        let mut names = Vec::new();
+        for pattern in self.remove.iter().chain(&self.trim).chain(&self.lower_case) {
+            match pattern {
+                Pattern::Name(name) => names.push(name),
+                Pattern::Beginning(_) => return Reads::All,
             }
+        }
+        names.extend(self.rename.iter().flat_map(|(old, new)| [old, new]));
+        names.extend(self.add.iter().map(|(name, _)| name));
+        names.sort_unstable();
+        names.dedup();
+        // What a header was is of no interest where it is removed, or only set.
+        let is_renamed = |name: &str| self.rename.iter().any(|(old, _)| old == name);
+        let is_set = |name: &str| self.set.iter().any(|(set, _)| set == name);
+        names.retain(|name| !self.removes(name) && (is_renamed(name) || !is_set(name)));
+        Reads::Named(names.into_iter().cloned().collect())
+    }
+
+    fn removes(&self, name: &str) -> bool {
+        self.remove.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// The edits that make of a message's headers what is wanted. Where all of them are read, none
+    /// is for a header that is right already.
+    fn edits(
+        &self,
+        all: impl FnOnce() -> Vec<(String, String)>,
+        values_of: impl Fn(&str) -> Vec<String>,
+    ) -> Vec<HeaderEdit> {
+        let mut headers = match &self.reads {
+            Reads::All => self.of_all(all()),
+            Reads::Named(names) => self.of_named(names, values_of),
+        };
+        self.apply(&mut headers);
+        let mut edits = Vec::with_capacity(headers.len());
+        for Header { name, values, .. } in headers.into_iter().filter(|header| header.is_edited) {
+            let name = name.into_owned();
+            let mut values = values.into_iter();
+            let Some(first) = values.next() else {
+                edits.push(HeaderEdit::Remove(name));
+                continue;
+            };
+            let others: Vec<_> =
+                values.map(|value| HeaderEdit::Append((name.clone(), value))).collect();
+            edits.push(HeaderEdit::Set((name, first)));
+            edits.extend(others);
         }
         edits
     }
 
-    fn apply(&self, headers: &mut BTreeMap<String, Vec<String>>) {
-        headers.retain(|name, _| !self.remove.iter().any(|pattern| pattern.matches(name)));
-        for (old, new) in &self.rename {
-            if let Some(values) = headers.remove(&old.to_ascii_lowercase()) {
-                headers.insert(new.to_ascii_lowercase(), values);
+    /// All headers, without those to be removed.
+    fn of_all(&self, mut all: Vec<(String, String)>) -> Vec<Header<'_>> {
+        // Pseudo-headers, where the gateway shows any, are no headers.
+        all.retain(|(name, _)| !name.starts_with(':'));
+        // Stable: the values of a header stay in order.
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut headers: Vec<Header<'_>> = Vec::with_capacity(all.len() + self.set.len());
+        for (name, value) in all {
+            match headers.last_mut() {
+                Some(header) if header.name == name => header.values.push(value),
+                _ => headers.push(Header {
+                    name: Cow::Owned(name),
+                    values: vec![value],
+                    is_edited: false,
+                }),
             }
         }
-        for (name, values) in headers.iter_mut() {
-            if self.trim.iter().any(|pattern| pattern.matches(name)) {
-                values.iter_mut().for_each(|value| *value = trimmed(value));
+        for header in headers.iter_mut().filter(|header| self.removes(&header.name)) {
+            header.values.clear();
+            header.is_edited = true;
+        }
+        headers
+    }
+
+    /// The headers that rules name, those to be removed as if they were there.
+    fn of_named<'a>(
+        &'a self,
+        names: &'a [String],
+        values_of: impl Fn(&str) -> Vec<String>,
+    ) -> Vec<Header<'a>> {
+        let mut headers = Vec::with_capacity(self.remove.len() + names.len() + self.set.len());
+        for pattern in &self.remove {
+            if let Pattern::Name(name) = pattern {
+                let name = Cow::Borrowed(name.as_str());
+                headers.push(Header { name, values: Vec::new(), is_edited: true });
             }
-            if self.lower_case.iter().any(|pattern| pattern.matches(name)) {
-                values.iter_mut().for_each(|value| *value = value.to_lowercase());
+        }
+        for name in names {
+            let values = values_of(name);
+            if !values.is_empty() {
+                headers.push(Header { name: Cow::Borrowed(name), values, is_edited: false });
+            }
+        }
+        headers
+    }
+
+    /// The rules after `remove`.
+    fn apply<'a>(&'a self, headers: &mut Vec<Header<'a>>) {
+        for (old, new) in &self.rename {
+            let present = headers.iter_mut().find(|it| it.name == *old && !it.values.is_empty());
+            if let Some(header) = present {
+                header.is_edited = true;
+                let values = std::mem::take(&mut header.values);
+                put(headers, new, values);
+            }
+        }
+        for header in &mut *headers {
+            if self.trim.iter().any(|pattern| pattern.matches(&header.name)) {
+                header.change(trimmed);
+            }
+            if self.lower_case.iter().any(|pattern| pattern.matches(&header.name)) {
+                header.change(str::to_lowercase);
             }
         }
         for (name, value) in &self.set {
-            headers.insert(name.to_ascii_lowercase(), vec![value.clone()]);
+            put(headers, name, vec![value.clone()]);
         }
         for (name, value) in &self.add {
-            headers.entry(name.to_ascii_lowercase()).or_insert_with(|| vec![value.clone()]);
+            if !headers.iter().any(|it| it.name == *name && !it.values.is_empty()) {
+                put(headers, name, vec![value.clone()]);
+            }
         }
+    }
+}
+
+impl Header<'_> {
+    fn change(&mut self, change: fn(&str) -> String) {
+        for value in &mut self.values {
+            let changed = change(value);
+            self.is_edited |= changed != *value;
+            *value = changed;
+        }
+    }
+}
+
+/// Gives a header these values.
+fn put<'a>(headers: &mut Vec<Header<'a>>, name: &'a str, values: Vec<String>) {
+    match headers.iter_mut().find(|header| header.name == name) {
+        Some(header) => {
+            header.is_edited |= header.values != values;
+            header.values = values;
+        }
+        None => headers.push(Header { name: Cow::Borrowed(name), values, is_edited: true }),
     }
 }
 
@@ -179,6 +327,8 @@ fn trimmed(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use tollgate_plugin_sdk::testing::{Answer, Exchange, Gateway};
 
     use super::*;
@@ -210,7 +360,33 @@ mod tests {
     fn headers_that_are_right_are_not_edited() {
         let edits: Edits = serde_json::from_str(r#"{"trim": ["*"], "add": {"a": "b"}}"#).unwrap();
         let headers = vec![("a".to_owned(), "x y".to_owned()), ("a".to_owned(), "z".to_owned())];
-        assert_eq!(edits.edits(headers), []);
+        assert_eq!(edits.edits(|| headers, |_| unreachable!()), []);
+    }
+
+    #[test]
+    fn only_headers_that_matter_are_asked_for() {
+        let rules = r#"{"remove": ["a"], "rename": {"Old": "New"}, "set": {"b": "1", "old": "2"},
+            "add": {"a": "3", "c": "4"}, "trim": ["b", "d"]}"#;
+        let edits: Edits = serde_json::from_str(rules).unwrap();
+        let asked = RefCell::new(Vec::new());
+        let made = edits.edits(
+            || unreachable!(),
+            |name| {
+                asked.borrow_mut().push(name.to_owned());
+                if name == "old" { vec!["x".to_owned(), "y".to_owned()] } else { Vec::new() }
+            },
+        );
+        assert_eq!(asked.into_inner(), ["c", "d", "new", "old"]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = [
+            HeaderEdit::Set(pair("a", "3")),
+            HeaderEdit::Set(pair("old", "2")),
+            HeaderEdit::Set(pair("new", "x")),
+            HeaderEdit::Append(pair("new", "y")),
+            HeaderEdit::Set(pair("b", "1")),
+            HeaderEdit::Set(pair("c", "4")),
+        ];
+        assert_eq!(made, expected);
     }
 
     #[test]

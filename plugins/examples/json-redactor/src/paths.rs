@@ -24,6 +24,11 @@ pub struct Paths {
     start: Steps,
     /// Steps that may be matched at any depth.
     anywhere: Steps,
+    /// Steps that select a name, and those that select any child.
+    names: Steps,
+    any: Steps,
+    /// Lengths that names of steps have, as bits: most members are known by theirs not to be meant.
+    lengths: u64,
 }
 
 #[derive(Debug)]
@@ -49,8 +54,14 @@ impl Paths {
     }
 
     /// Goes to a member of an object. `name` is unescaped.
+    #[inline(always)]
     pub fn name(&self, steps: Steps, name: &[u8]) -> Below {
-        self.below(steps, |selector| match selector {
+        let is_length_wanted = self.lengths & length_bit(name) != 0;
+        let candidates = self.any | if is_length_wanted { self.names } else { 0 };
+        if steps & candidates == 0 {
+            return self.nothing_selected(steps);
+        }
+        self.below(steps, candidates, |selector| match selector {
             Selector::Name(wanted) => wanted.as_bytes() == name,
             Selector::Any => true,
             Selector::Index(_) => false,
@@ -58,17 +69,32 @@ impl Paths {
     }
 
     /// Goes to an element of an array.
+    #[inline(always)]
     pub fn index(&self, steps: Steps, index: usize) -> Below {
-        self.below(steps, |selector| match selector {
+        let candidates = !self.names;
+        if steps & candidates == 0 {
+            return self.nothing_selected(steps);
+        }
+        self.below(steps, candidates, |selector| match selector {
             Selector::Index(wanted) => *wanted == index,
             Selector::Any => true,
             Selector::Name(_) => false,
         })
     }
 
-    fn below(&self, steps: Steps, selected: impl Fn(&Selector) -> bool) -> Below {
-        let mut below = Below { steps: steps & self.anywhere, redact: false };
-        let mut rest = steps;
+    fn nothing_selected(&self, steps: Steps) -> Below {
+        Below { steps: steps & self.anywhere, redact: false }
+    }
+
+    #[inline(never)]
+    fn below(
+        &self,
+        steps: Steps,
+        candidates: Steps,
+        selected: impl Fn(&Selector) -> bool,
+    ) -> Below {
+        let mut below = self.nothing_selected(steps);
+        let mut rest = steps & candidates;
         while rest != 0 {
             let number = rest.trailing_zeros() as usize;
             rest &= rest - 1;
@@ -100,12 +126,24 @@ impl Paths {
             if at_any_depth {
                 self.anywhere |= 1 << number;
             }
+            match &selects {
+                Selector::Name(name) => {
+                    self.names |= 1 << number;
+                    self.lengths |= length_bit(name.as_bytes());
+                }
+                Selector::Any => self.any |= 1 << number,
+                Selector::Index(_) => {}
+            }
             self.steps.push(Step { selects, is_last: after.is_empty() });
             rest = after;
             is_first = false;
         }
         Ok(())
     }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// The first step of a path, whether it may be matched at any depth, and the steps after it.

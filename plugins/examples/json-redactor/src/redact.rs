@@ -1,7 +1,5 @@
 //! Reads a document once, copying all of it but the values that paths select.
 
-use std::num::NonZeroUsize;
-
 use crate::paths::{Below, Paths, Steps};
 
 /// Deeper documents are refused.
@@ -19,200 +17,231 @@ pub enum Redaction {
 }
 
 pub fn redact(document: &[u8], paths: &Paths, replacement: &[u8]) -> Redaction {
-    let output = Vec::new();
-    let mut reader =
-        Reader { document, paths, replacement, output, copied: 0, depth: 0, furthest: 0 };
-    match reader.document() {
-        None => Redaction::Invalid { at: reader.furthest },
-        Some(_) if reader.copied == 0 => Redaction::Nothing,
-        Some(_) => {
-            reader.output.extend_from_slice(&document[reader.copied..]);
-            Redaction::Replaced(reader.output)
+    let mut output = Output { document, replacement, bytes: Vec::new(), copied: 0 };
+    match read(Document(document), paths, &mut output) {
+        Err(at) => Redaction::Invalid { at },
+        Ok(()) if output.copied == 0 => Redaction::Nothing,
+        Ok(()) => {
+            output.bytes.extend_from_slice(&document[output.copied..]);
+            Redaction::Replaced(output.bytes)
         }
     }
 }
 
-struct Reader<'a> {
+struct Output<'a> {
     document: &'a [u8],
-    paths: &'a Paths,
     replacement: &'a [u8],
-    output: Vec<u8>,
+    bytes: Vec<u8>,
     /// Up to where the document is in the output, as it was or replaced.
     copied: usize,
-    depth: usize,
-    /// Where the document is not JSON.
-    furthest: usize,
 }
 
-/// Where what was read ends, or none for what is no JSON. Each function takes and gives places
-/// instead of keeping one, and an end is never 0: so they stay in registers, which makes reading
-/// twice as fast.
-type End = Option<NonZeroUsize>;
-
-impl Reader<'_> {
-    fn document(&mut self) -> End {
-        let end = self.value(self.space(0), self.paths.start())?;
-        let end = self.space(end.get());
-        if end == self.document.len() { self.end(end) } else { self.invalid(end) }
-    }
-
-    /// Reads a value whose children are to match `steps`.
-    fn value(&mut self, at: usize, steps: Steps) -> End {
-        match self.byte(at) {
-            b'"' => self.string(at),
-            b'{' => self.object(at, steps),
-            b'[' => self.array(at, steps),
-            b'-' | b'0'..=b'9' => self.number(at),
-            b't' => self.word(at, b"true"),
-            b'f' => self.word(at, b"false"),
-            b'n' => self.word(at, b"null"),
-            _ => self.invalid(at),
-        }
-    }
-
-    /// Reads a child, and leaves it out if it is to be redacted.
-    fn child(&mut self, at: usize, below: Below) -> End {
-        if !below.redact {
-            return self.value(at, below.steps);
-        }
-        let end = self.value(at, 0)?;
+impl Output<'_> {
+    #[inline(never)]
+    fn leave_out(&mut self, begin: usize, end: usize) {
         if self.copied == 0 {
-            self.output.reserve(self.document.len() + 8 * self.replacement.len());
+            self.bytes.reserve(self.document.len() + 8 * self.replacement.len());
         }
-        self.output.extend_from_slice(&self.document[self.copied..at]);
-        self.output.extend_from_slice(self.replacement);
-        self.copied = end.get();
-        Some(end)
+        self.bytes.extend_from_slice(&self.document[self.copied..begin]);
+        self.bytes.extend_from_slice(self.replacement);
+        self.copied = end;
     }
+}
 
-    fn object(&mut self, at: usize, steps: Steps) -> End {
-        let mut at = self.enter(at)?.get();
-        if self.byte(at) == b'}' {
-            return self.leave(at);
+/// An object or array that is being read.
+struct Container {
+    /// What its children are to match.
+    steps: Steps,
+    is_array: bool,
+    /// Of the child that is being read.
+    index: usize,
+}
+
+/// A value that is being left out.
+struct Hidden {
+    begin: usize,
+    /// How many containers it is in.
+    depth: usize,
+}
+
+/// Reads a whole document, or gives the place where it is not JSON.
+///
+/// One loop over values, with all that each needs inlined: the gateway's checks of a plugin's CPU
+/// time are at each call and each turn of a loop, and cost more than what a byte takes.
+fn read(document: Document, paths: &Paths, output: &mut Output) -> Result<(), usize> {
+    let mut containers: Vec<Container> = Vec::with_capacity(16);
+    let mut hidden = None;
+    let mut at = document.space(0);
+    loop {
+        let below = match containers.last() {
+            None => Below { steps: paths.start(), redact: false },
+            Some(array) if array.is_array => paths.index(array.steps, array.index),
+            Some(object) => {
+                let (below, value) = document.member(at, object.steps, paths)?;
+                at = value;
+                below
+            }
+        };
+        let mut steps = below.steps;
+        if below.redact {
+            hidden = Some(Hidden { begin: at, depth: containers.len() });
+            steps = 0;
         }
+        let byte = document.byte(at);
+        at = match byte {
+            b'"' => document.string(at)?.end,
+            b'-' | b'0'..=b'9' => document.number(at)?,
+            b'{' | b'[' => {
+                if containers.len() == DEEPEST {
+                    return Err(at);
+                }
+                let inside = document.space(at + 1);
+                // In ASCII a closing brace or bracket is two after the opening one.
+                if document.byte(inside) != byte + 2 {
+                    containers.push(Container { steps, is_array: byte == b'[', index: 0 });
+                    at = inside;
+                    continue;
+                }
+                inside + 1
+            }
+            b't' => document.word(at, b"true")?,
+            b'f' => document.word(at, b"false")?,
+            b'n' => document.word(at, b"null")?,
+            _ => return Err(at),
+        };
+        // A value has ended, and so have the containers that it is the last in.
         loop {
-            if self.byte(at) != b'"' {
-                return self.invalid(at);
+            if let Some(Hidden { begin, depth }) = hidden
+                && depth == containers.len()
+            {
+                output.leave_out(begin, at);
+                hidden = None;
             }
-            let name_end = self.string(at)?.get();
-            let below =
-                if steps == 0 { NOTHING } else { self.member(&self.document[at..name_end], steps) };
-            let colon = self.space(name_end);
-            if self.byte(colon) != b':' {
-                return self.invalid(colon);
+            at = document.space(at);
+            let Some(container) = containers.last_mut() else {
+                return if at == document.0.len() { Ok(()) } else { Err(at) };
+            };
+            match document.byte(at) {
+                b',' => {
+                    container.index += 1;
+                    at = document.space(at + 1);
+                    break;
+                }
+                b']' if container.is_array => {}
+                b'}' if !container.is_array => {}
+                _ => return Err(at),
             }
-            let end = self.child(self.space(colon + 1), below)?;
-            let after = self.space(end.get());
-            match self.byte(after) {
-                b',' => at = self.space(after + 1),
-                b'}' => return self.leave(after),
-                _ => return self.invalid(after),
-            }
+            containers.pop();
+            at += 1;
         }
     }
+}
 
-    fn array(&mut self, at: usize, steps: Steps) -> End {
-        let mut at = self.enter(at)?.get();
-        if self.byte(at) == b']' {
-            return self.leave(at);
+/// Where what was read ends, or where the document is not JSON.
+type End = Result<usize, usize>;
+
+/// Copied into each function, with places given and taken instead of one kept: so that both stay in
+/// registers.
+#[derive(Clone, Copy)]
+struct Document<'a>(&'a [u8]);
+
+impl Document<'_> {
+    /// Reads a member's name and colon; gives what is to be done with its value, and its place.
+    #[inline(always)]
+    fn member(self, at: usize, steps: Steps, paths: &Paths) -> Result<(Below, usize), usize> {
+        if self.byte(at) != b'"' {
+            return Err(at);
         }
-        let mut index = 0;
-        loop {
-            let below = if steps == 0 { NOTHING } else { self.paths.index(steps, index) };
-            let end = self.child(at, below)?;
-            let after = self.space(end.get());
-            match self.byte(after) {
-                b',' => at = self.space(after + 1),
-                b']' => return self.leave(after),
-                _ => return self.invalid(after),
-            }
-            index += 1;
+        let name = self.string(at)?;
+        let raw = &self.0[at + 1..name.end - 1];
+        let below = if name.has_escapes {
+            self.escaped_name(&self.0[at..name.end], steps, paths)
+        } else {
+            paths.name(steps, raw)
+        };
+        let colon = self.space(name.end);
+        if self.byte(colon) != b':' {
+            return Err(colon);
         }
+        Ok((below, self.space(colon + 1)))
     }
 
-    /// Goes past an opening brace or bracket.
-    fn enter(&mut self, at: usize) -> End {
-        if self.depth == DEEPEST {
-            return self.invalid(at);
-        }
-        self.depth += 1;
-        self.end(self.space(at + 1))
-    }
-
-    /// Goes past the closing one.
-    fn leave(&mut self, at: usize) -> End {
-        self.depth -= 1;
-        self.end(at + 1)
-    }
-
-    fn member(&self, quoted: &[u8], steps: Steps) -> Below {
-        let raw = &quoted[1..quoted.len() - 1];
-        if !raw.contains(&b'\\') {
-            return self.paths.name(steps, raw);
-        }
+    #[cold]
+    fn escaped_name(self, quoted: &[u8], steps: Steps, paths: &Paths) -> Below {
         // A name that can't be unescaped (half a surrogate pair) matches as it is, and whatever a
         // backend makes of it is no name that a path can have.
         match serde_json::from_slice::<String>(quoted) {
-            Ok(unescaped) => self.paths.name(steps, unescaped.as_bytes()),
-            Err(_) => self.paths.name(steps, raw),
+            Ok(unescaped) => paths.name(steps, unescaped.as_bytes()),
+            Err(_) => paths.name(steps, &quoted[1..quoted.len() - 1]),
         }
     }
 
     /// Reads a string; a quote is at `at`.
-    fn string(&mut self, at: usize) -> End {
+    #[inline(always)]
+    fn string(self, at: usize) -> Result<Text, usize> {
         let mut at = at + 1;
+        let mut has_escapes = false;
         loop {
-            at += plain_length(&self.document[at..]);
-            match self.byte(at) {
-                b'"' => return self.end(at + 1),
-                b'\\' => at = self.escape(at + 1)?.get(),
-                _ => return self.invalid(at),
+            let plain = plain_length(self.eight(at));
+            at += plain;
+            if plain == 8 {
+                continue;
             }
+            match self.byte(at) {
+                b'"' => return Ok(Text { end: at + 1, has_escapes }),
+                b'\\' => at = self.escape(at + 1)?,
+                _ => return Err(at),
+            }
+            has_escapes = true;
         }
     }
 
     /// After the backslash.
-    fn escape(&mut self, at: usize) -> End {
+    fn escape(self, at: usize) -> End {
         match self.byte(at) {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.end(at + 1),
-            b'u' if (1..5).all(|digit| self.byte(at + digit).is_ascii_hexdigit()) => {
-                self.end(at + 5)
-            }
-            _ => self.invalid(at),
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 1),
+            b'u' if (1..5).all(|digit| self.byte(at + digit).is_ascii_hexdigit()) => Ok(at + 5),
+            _ => Err(at),
         }
     }
 
-    fn number(&mut self, at: usize) -> End {
+    #[inline(always)]
+    fn number(self, at: usize) -> End {
         let at = if self.byte(at) == b'-' { at + 1 } else { at };
-        let mut at = if self.byte(at) == b'0' { at + 1 } else { self.digits(at)?.get() };
+        let mut at = if self.byte(at) == b'0' { at + 1 } else { self.digits(at)? };
         if self.byte(at) == b'.' {
-            at = self.digits(at + 1)?.get();
+            at = self.digits(at + 1)?;
         }
         if matches!(self.byte(at), b'e' | b'E') {
             let has_sign = matches!(self.byte(at + 1), b'+' | b'-');
-            at = self.digits(at + 1 + usize::from(has_sign))?.get();
+            at = self.digits(at + 1 + usize::from(has_sign))?;
         }
-        self.end(at)
+        Ok(at)
     }
 
-    fn digits(&mut self, at: usize) -> End {
+    #[inline(always)]
+    fn digits(self, at: usize) -> End {
         let mut end = at;
-        while self.byte(end).is_ascii_digit() {
-            end += 1;
+        loop {
+            let digits = digits_length(self.eight(end));
+            end += digits;
+            if digits < 8 {
+                return if end == at { Err(at) } else { Ok(end) };
+            }
         }
-        if end == at { self.invalid(at) } else { self.end(end) }
     }
 
-    fn word(&mut self, at: usize, word: &[u8]) -> End {
-        if self.document[at..].starts_with(word) {
-            self.end(at + word.len())
-        } else {
-            self.invalid(at)
-        }
+    fn word(self, at: usize, word: &[u8]) -> End {
+        if self.0[at..].starts_with(word) { Ok(at + word.len()) } else { Err(at) }
     }
 
     /// Where spaces end that may be at `at`.
-    fn space(&self, mut at: usize) -> usize {
+    #[inline(always)]
+    fn space(self, at: usize) -> usize {
+        if self.byte(at) > b' ' { at } else { self.after_space(at) }
+    }
+
+    fn after_space(self, mut at: usize) -> usize {
         while matches!(self.byte(at), b' ' | b'\n' | b'\r' | b'\t') {
             at += 1;
         }
@@ -220,44 +249,54 @@ impl Reader<'_> {
     }
 
     /// 0 after the document's end: no byte of JSON.
-    fn byte(&self, at: usize) -> u8 {
-        self.document.get(at).copied().unwrap_or(0)
+    #[inline(always)]
+    fn byte(self, at: usize) -> u8 {
+        self.0.get(at).copied().unwrap_or(0)
     }
 
-    fn end(&self, at: usize) -> End {
-        NonZeroUsize::new(at)
+    /// Eight bytes, the first one lowest; 0 after the document's end.
+    #[inline(always)]
+    fn eight(self, at: usize) -> u64 {
+        match self.0.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => self.last_eight(at),
+        }
     }
 
     #[cold]
-    fn invalid(&mut self, at: usize) -> End {
-        self.furthest = at;
-        None
+    fn last_eight(self, at: usize) -> u64 {
+        u64::from_le_bytes(std::array::from_fn(|index| self.byte(at + index)))
     }
 }
 
-const NOTHING: Below = Below { steps: 0, redact: false };
+/// A string that was read.
+struct Text {
+    end: usize,
+    has_escapes: bool,
+}
 
-/// Bytes before the next quote, backslash or control character; eight at a time, because most of
-/// a document is inside strings.
-fn plain_length(bytes: &[u8]) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The high bit of a byte that is zero; a byte after it may be marked by mistake.
-    let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-    let mut length = 0;
-    while let Some(chunk) = bytes[length..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let quotes = zero(word ^ (LOW * u64::from(b'"')));
-        let backslashes = zero(word ^ (LOW * u64::from(b'\\')));
-        let controls = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-        let found = quotes | backslashes | controls;
-        if found != 0 {
-            return length + found.trailing_zeros() as usize / 8;
-        }
-        length += 8;
-    }
-    let is_plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
-    length + bytes[length..].iter().take_while(is_plain).count()
+// The high bit of each byte of eight is what a byte is found by: the first one that is marked is
+// right, those after it may be marked by mistake.
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// How many of eight bytes are before the first quote, backslash or control character.
+#[inline(always)]
+fn plain_length(eight: u64) -> usize {
+    let quotes = (eight ^ (LOW * u64::from(b'"'))).wrapping_sub(LOW);
+    let backslashes = (eight ^ (LOW * u64::from(b'\\'))).wrapping_sub(LOW);
+    let controls = eight.wrapping_sub(LOW * 0x20);
+    // Neither a quote nor a backslash has the high bit, and so no byte with it is one.
+    let found = (quotes | backslashes | controls) & !eight & HIGH;
+    found.trailing_zeros() as usize / 8
+}
+
+/// How many of eight bytes are before the first that is no digit.
+#[inline(always)]
+fn digits_length(eight: u64) -> usize {
+    let digits = eight ^ (LOW * u64::from(b'0'));
+    let others = (digits.wrapping_add(LOW * (0x80 - 10)) | digits) & HIGH;
+    others.trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]
@@ -403,9 +442,26 @@ mod tests {
                 let mut text =
                     "é~ !#[]^\u{7f}ÿ€aaaaaaaaaaaaaaaaaaaaaaaaaa".as_bytes()[..40].to_vec();
                 text[place] = special;
-                assert_eq!(plain_length(&text), place, "{special} {place}");
+                let mut eights =
+                    text.as_chunks().0.iter().map(|it| plain_length(u64::from_le_bytes(*it)));
+                let whole = eights.by_ref().take_while(|length| *length == 8).count();
+                assert_eq!(whole, place / 8, "{special} {place}");
+                let text = text[place / 8 * 8..].first_chunk().unwrap();
+                assert_eq!(plain_length(u64::from_le_bytes(*text)), place % 8, "{special} {place}");
             }
         }
-        assert_eq!(plain_length("ä".repeat(20).as_bytes()), 40);
+        assert_eq!(plain_length(u64::from_le_bytes([0xff; 8])), 8);
+    }
+
+    #[test]
+    fn the_end_of_digits_is_found_at_every_place() {
+        for other in (0..=255_u8).filter(|byte| !byte.is_ascii_digit()) {
+            for place in 0..8 {
+                let mut text = *b"09876543";
+                text[place] = other;
+                assert_eq!(digits_length(u64::from_le_bytes(text)), place, "{other} {place}");
+            }
+        }
+        assert_eq!(digits_length(u64::from_le_bytes(*b"09182736")), 8);
     }
 }
