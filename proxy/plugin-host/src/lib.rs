@@ -22,6 +22,7 @@ pub mod limits;
 pub mod upstreams;
 
 mod cache;
+mod clock;
 mod component;
 mod engine;
 mod error;
@@ -30,6 +31,7 @@ mod host;
 mod http;
 mod inspect;
 mod limiter;
+mod log;
 mod metrics;
 mod plugin;
 mod proxy_wasm;

@@ -10,8 +10,8 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
 
 use super::abi;
-use super::clock::wait_for;
 use super::state::HostState;
+use crate::clock::wait_for;
 use crate::upstreams::{FetchError, UpstreamRequest, UpstreamResponse};
 
 type Caller<'a> = StoreContextMut<'a, HostState>;
@@ -113,7 +113,7 @@ async fn wait(caller: &mut Caller<'_>, task: Option<JoinHandle<Outcome>>) -> Out
 
 /// What the call may still wait.
 fn time_left(state: &HostState) -> Duration {
-    state.clock.deadline.saturating_duration_since(Instant::now())
+    state.wait_until.saturating_duration_since(Instant::now())
 }
 
 /// The request and how long it may take, if the plugin may send it.

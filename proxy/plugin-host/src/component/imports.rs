@@ -5,17 +5,17 @@
 //! types with the component's when it is linked.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};
 
 use percent_encoding::percent_decode;
-use tracing::{debug, enabled, error, info, trace, warn};
 use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{Error, Result, StoreContextMut};
 
 use super::abi::{ClientCertificate, Level, Pairs};
 use super::output::split_target;
 use super::state::HostState;
+use crate::log::{is_enabled, write_line};
 use crate::trap::HostFailure;
 use crate::{ErrorKind, Headers, Http, limits};
 
@@ -283,10 +283,10 @@ fn set_value(values: &mut Values, key: &[u8], value: &[u8]) -> bool {
 
 pub(super) fn add_log(linker: &mut Linker<HostState>) -> Result<()> {
     let mut log = linker.instance("tollgate:plugin/log@0.1.0")?;
-    log.func_wrap("enabled", |_: Caller<'_>, (level,): (Level,)| Ok((is_enabled(level),)))?;
+    log.func_wrap("enabled", |_: Caller<'_>, (level,): (Level,)| Ok((is_enabled(level.into()),)))?;
     type Line = (Level, WasmStr, WasmList<(WasmStr, WasmStr)>);
     log.func_wrap("log", |mut caller: Caller<'_>, (level, message, fields): Line| {
-        if !is_enabled(level) || !caller.data().log_lines.take() {
+        if !is_enabled(level.into()) || !caller.data().log_lines.take() {
             return Ok(());
         }
         let mut line = String::new();
@@ -302,7 +302,8 @@ pub(super) fn add_log(linker: &mut Linker<HostState>) -> Result<()> {
             }
         }
         let state = caller.data();
-        write_line(level, &state.shared.context.name, state.exchange.as_ref(), &line);
+        let http = state.exchange.as_deref();
+        write_line(level.into(), &state.shared.context.name, http, &line);
         Ok(())
     })
 }
@@ -311,26 +312,4 @@ pub(super) fn add_log(linker: &mut Linker<HostState>) -> Result<()> {
 fn append(line: &mut String, part: &str) {
     let room = limits::LOG_LINE - line.len();
     line.push_str(&part[..part.floor_char_boundary(room)]);
-}
-
-fn is_enabled(level: Level) -> bool {
-    match level {
-        Level::Trace => enabled!(tracing::Level::TRACE),
-        Level::Debug => enabled!(tracing::Level::DEBUG),
-        Level::Info => enabled!(tracing::Level::INFO),
-        Level::Warn => enabled!(tracing::Level::WARN),
-        Level::Error => enabled!(tracing::Level::ERROR),
-    }
-}
-
-/// One line of a plugin in the gateway's log.
-pub(super) fn write_line(level: Level, plugin: &str, exchange: Option<&Arc<Http>>, line: &str) {
-    let request_id = exchange.map(|http| http.info.request_id());
-    match level {
-        Level::Trace => trace!(plugin, request_id, "{line}"),
-        Level::Debug => debug!(plugin, request_id, "{line}"),
-        Level::Info => info!(plugin, request_id, "{line}"),
-        Level::Warn => warn!(plugin, request_id, "{line}"),
-        Level::Error => error!(plugin, request_id, "{line}"),
-    }
 }

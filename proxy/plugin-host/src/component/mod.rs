@@ -12,7 +12,6 @@
 
 mod abi;
 mod authorizer;
-mod clock;
 mod fetch;
 mod imports;
 mod key_value;

@@ -23,8 +23,8 @@ use wasmtime::component::{
 use wasmtime::{Error, Store, Trap};
 
 use super::PluginShared;
-use super::clock::{self, CallClock};
 use super::state::HostState;
+use crate::clock::{self, CallClock};
 use crate::config::Isolation;
 use crate::trap::{self, HostFailure};
 use crate::{ErrorKind, Http, PluginError, limits};
@@ -123,7 +123,7 @@ impl<E: Exports> Pool<E> {
         let mut store = Store::new(self.pre.engine(), HostState::new(&self.shared, self.calls));
         store.limiter(|state| &mut state.limiter);
         clock::stop_when_used_up(&mut store);
-        let clock = CallClock::start(Instant::now(), self.start_cpu_time, Duration::ZERO);
+        let clock = CallClock::start(Instant::now(), self.start_cpu_time);
         store.set_epoch_deadline(clock.ticks());
         store.data_mut().clock = clock;
         self.shared.context.engine.fill_fuel(&mut store);
@@ -283,6 +283,8 @@ impl<E: Exports> Drop for Lease<E> {
     }
 }
 
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 impl<E: Exports> Lease<E> {
     /// Calls one of the exports. After an error, or when the future is dropped before it is
     /// ready, the instance is gone.
@@ -309,7 +311,9 @@ impl<E: Exports> Lease<E> {
             state.exchange = Some(http.clone());
             state.body = body;
             state.limiter.begin_call();
-            state.clock = CallClock::start(started, settings.cpu_time, settings.wait);
+            state.clock = CallClock::start(started, settings.cpu_time);
+            // No clock has room for the longest durations that a configuration can have.
+            state.wait_until = started + settings.wait.min(LONGEST_WAIT);
             let ticks = state.clock.ticks();
             store.set_epoch_deadline(ticks);
             context.engine.fill_fuel(store);

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
-use super::clock::CallClock;
 use super::pool::Calls;
 use super::{PluginShared, wasi};
+use crate::clock::{CallClock, Timed};
 use crate::limiter::Limiter;
 use crate::trap::HostFailure;
 use crate::{ErrorKind, Http, limits};
@@ -24,6 +24,8 @@ pub(super) struct HostState {
     pub body: Option<Arc<Vec<u8>>>,
     pub log_lines: LineBudget,
     pub clock: CallClock,
+    /// When waiting ends.
+    pub wait_until: Instant,
     /// Handles of fetches that the guest holds.
     pub fetches: usize,
     pub resources: ResourceTable,
@@ -31,10 +33,17 @@ pub(super) struct HostState {
     pub wasi: Option<Box<WasiCtx>>,
 }
 
+impl Timed for HostState {
+    fn clock(&mut self) -> &mut CallClock {
+        &mut self.clock
+    }
+}
+
 impl HostState {
     pub fn new(shared: &Arc<PluginShared>, calls: Calls) -> Self {
         let context = &shared.context;
         let log_lines = LineBudget::default();
+        let now = Instant::now();
         // Direct calls import no WASI.
         let wasi = (context.settings.wasi && calls == Calls::Waiting)
             .then(|| Box::new(wasi::context(&context.name, &log_lines)));
@@ -44,7 +53,8 @@ impl HostState {
             exchange: None,
             body: None,
             log_lines,
-            clock: CallClock::start(Instant::now(), Duration::ZERO, Duration::ZERO),
+            clock: CallClock::start(now, Duration::ZERO),
+            wait_until: now,
             fetches: 0,
             resources: ResourceTable::new(),
             wasi,

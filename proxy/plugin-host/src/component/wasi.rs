@@ -1,28 +1,28 @@
 //! WASI 0.2 for plugins that have the grant: clocks, random numbers, an empty environment, and
 //! standard output and error to the log, line by line. No files, no sockets, no arguments.
 //!
-//! The time that a plugin waits in WASI counts as its CPU time.
+//! The time that a plugin waits in WASI is bounded by its `wait` and `cpu_time` together.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::abi::Level;
-use super::imports::write_line;
 use super::state::{HostState, LineBudget};
 use crate::limits;
+use crate::log::write_line;
 
 /// The context of one instance.
 pub(super) fn context(plugin: &Arc<str>, budget: &LineBudget) -> WasiCtx {
     let output = |level| Output { plugin: plugin.clone(), budget: budget.clone(), level };
     WasiCtxBuilder::new()
-        .stdout(output(Level::Info))
-        .stderr(output(Level::Warn))
+        .stdout(output(Level::INFO))
+        .stderr(output(Level::WARN))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)

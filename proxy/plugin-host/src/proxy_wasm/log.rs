@@ -1,49 +1,25 @@
 //! Lines of filters in the gateway's log, of which each callback may write so many.
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing::{debug, enabled, error, info, trace, warn};
 
 use super::abi::Status;
 use super::guest::{Guest, Outcome, bytes, split, write_u32};
 use super::state::State;
 use super::wasi::{Output, WasiHost};
-use crate::{Http, limits};
+use crate::limits;
+use crate::log::{is_enabled, write_line};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    /// And CRITICAL.
-    Error,
-}
-
-impl TryFrom<u32> for Level {
-    type Error = Status;
-
-    fn try_from(number: u32) -> Result<Self, Status> {
-        Ok(match number {
-            0 => Self::Trace,
-            1 => Self::Debug,
-            2 => Self::Info,
-            3 => Self::Warn,
-            4 | 5 => Self::Error,
-            _ => return Err(Status::BadArgument),
-        })
-    }
-}
-
-impl Level {
-    fn is_enabled(self) -> bool {
-        match self {
-            Self::Trace => enabled!(tracing::Level::TRACE),
-            Self::Debug => enabled!(tracing::Level::DEBUG),
-            Self::Info => enabled!(tracing::Level::INFO),
-            Self::Warn => enabled!(tracing::Level::WARN),
-            Self::Error => enabled!(tracing::Level::ERROR),
-        }
-    }
+/// CRITICAL is an error here.
+fn level_of(number: u32) -> Result<Level, Status> {
+    Ok(match number {
+        0 => Level::TRACE,
+        1 => Level::DEBUG,
+        2 => Level::INFO,
+        3 => Level::WARN,
+        4 | 5 => Level::ERROR,
+        _ => return Err(Status::BadArgument),
+    })
 }
 
 /// How many lines the running callback has written.
@@ -74,7 +50,7 @@ impl Lines {
 
 /// `proxy_log`
 pub(super) fn log(guest: &mut Guest<'_>, level: u32, message: u32, size: u32) -> Outcome {
-    let level = Level::try_from(level)?;
+    let level = level_of(level)?;
     let (memory, state) = split(guest)?;
     let message = bytes(memory, message, size)?;
     state.log_line(level, message);
@@ -97,11 +73,11 @@ pub(super) fn level(guest: &mut Guest<'_>, level_to: u32) -> Outcome {
 impl State {
     /// A line of the host's own about what the filter does.
     pub(super) fn note(&mut self, line: &str) {
-        self.log_line(Level::Warn, line.as_bytes());
+        self.log_line(Level::WARN, line.as_bytes());
     }
 
     fn log_line(&mut self, level: Level, line: &[u8]) {
-        if !level.is_enabled() || !self.lines.take() {
+        if !is_enabled(level) || !self.lines.take() {
             return;
         }
         let line = String::from_utf8_lossy(&line[..line.len().min(limits::LOG_LINE)]);
@@ -111,20 +87,9 @@ impl State {
     }
 }
 
-fn write_line(level: Level, plugin: &str, http: Option<&Http>, line: &str) {
-    let request_id = http.map(|http| http.info.request_id());
-    match level {
-        Level::Trace => trace!(plugin, request_id, "{line}"),
-        Level::Debug => debug!(plugin, request_id, "{line}"),
-        Level::Info => info!(plugin, request_id, "{line}"),
-        Level::Warn => warn!(plugin, request_id, "{line}"),
-        Level::Error => error!(plugin, request_id, "{line}"),
-    }
-}
-
 impl WasiHost for State {
     fn log(&mut self, error: bool, line: &[u8]) {
-        self.log_line(if error { Level::Error } else { Level::Info }, line);
+        self.log_line(if error { Level::ERROR } else { Level::INFO }, line);
     }
 
     fn environment(&self) -> &[(String, String)] {

@@ -14,7 +14,6 @@
 mod abi;
 mod calls;
 mod cell;
-mod clock;
 mod guest;
 mod hostcalls;
 mod link;

@@ -3,17 +3,17 @@
 use std::mem;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Memory, TypedFunc};
 
 use super::abi::Direction;
 use super::calls::{Calls, Received};
 use super::cell::VmCell;
-use super::clock::CallClock;
 use super::log::Lines;
 use super::queues::Listener;
 use super::wasi;
+use crate::clock::{CallClock, Timed};
 use crate::limiter::Limiter;
 use crate::plugin::PluginContext;
 use crate::{ErrorKind, Headers, Http, HttpState, PluginError, Reply, Verdict, limits};
@@ -59,11 +59,17 @@ pub(super) struct Later {
     pub(super) wakers: Vec<Waker>,
 }
 
+impl Timed for State {
+    fn clock(&mut self) -> &mut CallClock {
+        &mut self.clock
+    }
+}
+
 impl State {
     pub(super) fn new(plugin: Arc<PluginContext>, cell: Weak<VmCell>) -> Self {
         Self {
             limiter: Limiter::new(&plugin),
-            clock: CallClock::start(limits::START_CPU_TIME),
+            clock: CallClock::start(Instant::now(), limits::START_CPU_TIME),
             cell,
             memory: None,
             allocate: None,

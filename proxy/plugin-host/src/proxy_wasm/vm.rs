@@ -11,9 +11,9 @@ use wasmtime::{
 use super::abi::{BodyAction, Direction, HeadersAction};
 use super::calls::{CallId, Received, to_headers};
 use super::cell::VmCell;
-use super::clock::{CallClock, stop_when_used_up};
 use super::state::{ContextId, End, ROOT, State};
 use super::{link, wasi};
+use crate::clock::{CallClock, stop_when_used_up};
 use crate::engine::TickedEngine;
 use crate::inspect::Abi;
 use crate::plugin::PluginContext;
@@ -129,14 +129,14 @@ impl Running {
         function: &TypedFunc<P, R>,
         parameters: P,
     ) -> Result<R, PluginError> {
+        let began = self.ended.unwrap_or_else(Instant::now);
         let state = self.store.data_mut();
         state.effective = context;
-        state.clock = CallClock::start(self.cpu_time);
+        state.clock = CallClock::start(began, self.cpu_time);
         state.limiter.begin_call();
         state.lines.begin_call();
         self.store.set_epoch_deadline(self.ticks);
         self.engine.fill_fuel(&mut self.store);
-        let began = self.ended.unwrap_or_else(Instant::now);
         let result = function.call(&mut self.store, parameters);
         let ended = Instant::now();
         self.ended = Some(ended);
@@ -194,7 +194,7 @@ impl Vm {
             store,
             engine: code.plugin.engine.clone(),
             cpu_time,
-            ticks: CallClock::start(cpu_time).ticks(),
+            ticks: CallClock::start(Instant::now(), cpu_time).ticks(),
             ended: None,
         };
         Ok(Self { running, callbacks, is_higress: code.abi == Abi::V0_2_100 })

@@ -376,7 +376,7 @@ impl tracing::Subscriber for Lines {
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
-        if !event.metadata().target().contains("component") {
+        if !event.metadata().target().ends_with("::log") {
             return;
         }
         let mut fields = Fields(vec![event.metadata().level().to_string()]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::guest::{Guest, Value, edits};
 use super::host::{ask, authorizer, context, load_authorizer, output, stream};
-use crate::component::clock::thread_time;
+use crate::clock::thread_time;
 use crate::config::{PluginLimits, PluginSettings};
 use crate::{ErrorKind, PluginError};
 

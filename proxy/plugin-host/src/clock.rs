@@ -1,4 +1,4 @@
-//! The time of a call: how much of it the guest ran, and until when it may wait.
+//! How much of a call's time the guest ran.
 //!
 //! Epochs tick by the wall clock, but a limit of CPU time must not hit a plugin whose thread got
 //! no CPU for a while. So a call that goes on for longer than [`UNMEASURED`], as few do, is from
@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use super::state::HostState;
 use crate::engine::deadline_ticks;
 
 const UNMEASURED: Duration = Duration::from_millis(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-pub(super) struct CallClock {
+/// What a store holds whose calls are limited.
+pub(crate) trait Timed: 'static {
+    fn clock(&mut self) -> &mut CallClock;
+}
+
+pub(crate) struct CallClock {
     /// CPU time that is left, counted from `since`.
     left: Duration,
     since: Since,
-    /// When waiting ends.
-    pub deadline: Instant,
 }
 
 enum Since {
@@ -31,14 +32,12 @@ enum Since {
 }
 
 impl CallClock {
-    pub fn start(now: Instant, cpu_time: Duration, wait: Duration) -> Self {
-        // No clock has room for the longest durations that a configuration can have.
-        let deadline = now + wait.min(LONGEST_WAIT);
-        Self { left: cpu_time, since: Since::Moment(now), deadline }
+    pub(crate) fn start(now: Instant, cpu_time: Duration) -> Self {
+        Self { left: cpu_time, since: Since::Moment(now) }
     }
 
     /// Ticks until it has to be looked at.
-    pub fn ticks(&self) -> u64 {
+    pub(crate) fn ticks(&self) -> u64 {
         deadline_ticks(match self.since {
             Since::Moment(_) => self.left.min(UNMEASURED),
             Since::Measured(_) => self.left,
@@ -58,15 +57,15 @@ impl CallClock {
 }
 
 /// CPU time that the calling thread has used.
-pub(super) fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Lets each store's guest run until its clock has nothing left.
-pub(super) fn stop_when_used_up(store: &mut Store<HostState>) {
+/// Lets a store's guest run until its clock has nothing left.
+pub(crate) fn stop_when_used_up<T: Timed>(store: &mut Store<T>) {
     store.epoch_deadline_callback(|mut store| {
-        let clock = &mut store.data_mut().clock;
+        let clock = store.data_mut().clock();
         clock.account();
         match clock.left {
             Duration::ZERO => Ok(UpdateDeadline::Interrupt),
@@ -76,15 +75,39 @@ pub(super) fn stop_when_used_up(store: &mut Store<HostState>) {
 }
 
 /// Waits for `future`; the time doesn't count as the guest's CPU time.
-pub(super) async fn wait_for<T>(
-    store: &mut StoreContextMut<'_, HostState>,
-    future: impl Future<Output = T>,
-) -> T {
-    store.data_mut().clock.account();
+pub(crate) async fn wait_for<T: Timed, R>(
+    store: &mut StoreContextMut<'_, T>,
+    future: impl Future<Output = R>,
+) -> R {
+    store.data_mut().clock().account();
     let result = future.await;
-    let clock = &mut store.data_mut().clock;
+    let clock = store.data_mut().clock();
     clock.since = Since::Moment(Instant::now());
     let ticks = clock.ticks();
     store.set_epoch_deadline(ticks);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_cpu_time_counts_after_the_first_look() {
+        let mut clock = CallClock::start(Instant::now(), Duration::from_millis(20));
+        assert_eq!(clock.ticks(), deadline_ticks(UNMEASURED));
+        std::thread::sleep(2 * UNMEASURED);
+        clock.account();
+        assert_eq!(clock.left, Duration::from_millis(18));
+        std::thread::sleep(Duration::from_millis(30));
+        clock.account();
+        assert!(clock.left > Duration::from_millis(10), "{:?}", clock.left);
+        let began = Instant::now();
+        while clock.left > Duration::ZERO {
+            assert!(began.elapsed() < Duration::from_secs(20));
+            clock.account();
+        }
+        let short = CallClock::start(Instant::now(), Duration::from_millis(1));
+        assert_eq!(short.ticks(), deadline_ticks(Duration::from_millis(1)));
+    }
 }
