@@ -137,6 +137,11 @@ pub struct PluginArgs {
     /// Let component plugins use WASI: clocks, random numbers, and output to the log
     #[arg(long)]
     pub plugin_wasi: bool,
+
+    /// The root context that proxy-wasm plugins run, for files that hold several [default: the
+    /// one without a name]
+    #[arg(long, value_name = "ROOT_ID")]
+    pub plugin_root_id: Option<String>,
 }
 
 /// What a definition is read with.
@@ -291,6 +296,11 @@ pub struct PluginTestArgs {
     /// Let a component use WASI: clocks, random numbers, and output to the log
     #[arg(long)]
     pub wasi: bool,
+
+    /// The root context that a proxy-wasm filter runs, for files that hold several [default: the
+    /// one without a name]
+    #[arg(long, value_name = "ROOT_ID")]
+    pub root_id: Option<String>,
 
     /// Give an authorizer the request's body
     #[arg(long)]

@@ -98,6 +98,7 @@ fn test(args: &PluginTestArgs) -> anyhow::Result<ExitCode> {
         isolation: if args.per_request { Isolation::PerRequest } else { Isolation::Shared },
         upstreams: args.upstreams.iter().map(|pair| pair.key.clone()).collect(),
         wasi: args.wasi,
+        root_id: args.root_id.clone().unwrap_or_default(),
         body: args.body,
         ..PluginSettings::default()
     };

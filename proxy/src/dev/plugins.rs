@@ -33,6 +33,7 @@ pub fn configs(args: &PluginArgs) -> anyhow::Result<Vec<PluginConfig>> {
             settings: PluginSettings {
                 upstreams: upstreams.clone(),
                 wasi: args.plugin_wasi,
+                root_id: args.plugin_root_id.clone().unwrap_or_default(),
                 on_error: match args.plugin_fail_open {
                     true => OnError::FailOpen,
                     false => OnError::FailClosed,

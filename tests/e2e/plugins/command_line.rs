@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tollgate_tests::{Api, Finished, Serve, Upstream, mock, tollgate};
+use tollgate_tests::{Api, Dev, Finished, Serve, Upstream, get, greedy, mock, tollgate};
 
-use super::{Filter, ServePlugins, example, example_file, plugins, refused};
+use super::{DevPlugins, Filter, ServePlugins, example, example_file, plugins, refused};
 
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -272,4 +272,26 @@ fn check_reads_the_plugins_of_a_configuration() {
         assert_eq!((found.code, found.stderr.lines().count()), (1, 1), "{entry}: {found:?}");
         assert!(found.stderr.contains(why), "{entry}: {}", found.stderr);
     }
+}
+
+#[test]
+fn a_filter_with_a_name_in_its_file_is_chosen_by_its_root_id() {
+    let filter = plugins().join("../proxy/plugin-host/tests/fixtures/assemblyscript-filter.wasm");
+    let filter = filter.display().to_string();
+    let folder = folder(&[("request.json", b"{}"), ("text", b"there")]);
+    let nameless = ["plugin", "test", &filter, "--request", "request.json", "--config", "text"];
+    assert_eq!(tollgate(folder.path(), &nameless).code, 1);
+    let named = [&nameless[..], &["--root-id", "add_header"]].concat();
+    let named = tollgate(folder.path(), &named);
+    assert!(named.code == 0 && named.stdout.contains("x-assembly: GET"), "{named:?}");
+
+    let upstream = Upstream::echo();
+    let gateway = Dev::new(greedy(&upstream.url("")))
+        .plugin(format!("{filter}={}", folder.path().join("text").display()))
+        .argument("--plugin-root-id")
+        .argument("add_header")
+        .start();
+    let response = gateway.call(get("/pets"));
+    assert_eq!(response.echoed_header("x-assembly").as_deref(), Some("GET"));
+    assert_eq!(response.header("hello"), Some("there"));
 }

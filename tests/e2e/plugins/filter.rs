@@ -8,7 +8,7 @@ pub struct Filter {
 }
 
 /// The host calls that the filters use, with the number of their parameters.
-const HOST_CALLS: [(&str, usize); 8] = [
+const HOST_CALLS: [(&str, usize); 14] = [
     ("proxy_log", 3),
     ("proxy_send_local_response", 8),
     ("proxy_get_header_map_value", 5),
@@ -17,6 +17,12 @@ const HOST_CALLS: [(&str, usize); 8] = [
     ("proxy_get_property", 4),
     ("proxy_get_buffer_bytes", 5),
     ("proxy_set_buffer_bytes", 5),
+    ("proxy_get_status", 3),
+    ("proxy_set_effective_context", 1),
+    ("proxy_continue_stream", 1),
+    ("proxy_grpc_call", 12),
+    ("proxy_grpc_stream", 9),
+    ("proxy_grpc_send", 4),
 ];
 
 impl Filter {
@@ -26,10 +32,16 @@ impl Filter {
 
     /// Puts a text in memory; its pointer and size as two operands.
     pub fn text(&mut self, text: &str) -> String {
+        self.bytes(text.as_bytes())
+    }
+
+    /// The same with any bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) -> String {
         let at = self.next;
-        self.next += text.len();
+        self.next += bytes.len();
+        let text: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
         self.fields.push_str(&format!("(data (i32.const {at}) \"{text}\")\n"));
-        format!("(i32.const {at}) (i32.const {})", text.len())
+        format!("(i32.const {at}) (i32.const {})", bytes.len())
     }
 
     /// With another field of the module.

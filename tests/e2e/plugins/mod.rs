@@ -1,12 +1,18 @@
 //! Plugins in the running gateway.
 
 mod authorizers;
+mod bodies;
 mod command_line;
 mod filter;
+mod grpc;
 mod hostile;
+mod hostile_components;
 mod lifecycle;
+mod policies;
 mod proxy_wasm;
+mod tls_upstreams;
 mod transformers;
+mod wasi;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +29,12 @@ fn plugins() -> PathBuf {
 /// A built example.
 fn example(name: &str) -> String {
     plugins().join(format!("dist/{name}.wasm")).display().to_string()
+}
+
+/// A plugin that is made for these tests.
+fn fixture(name: &str) -> String {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.join(format!("fixtures/{name}.wasm")).display().to_string()
 }
 
 /// A file that lies beside an example.
@@ -60,6 +72,11 @@ impl ServePlugins for Serve {
 /// An entry of `plugins` for an example.
 fn entry(name: &str, example_name: &str, more: &str) -> String {
     format!("name: {name}, file: '{}', {more}", example(example_name))
+}
+
+/// An entry of `plugins` for a plugin that is made for these tests.
+fn fixture_entry(name: &str, fixture_name: &str, more: &str) -> String {
+    format!("name: {name}, file: '{}', {more}", fixture(fixture_name))
 }
 
 /// Sends a request to stage `prod` on a new connection.

@@ -26,6 +26,8 @@ pub(super) fn context(plugin: &Arc<str>, budget: &LineBudget) -> WasiCtx {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
+        // They are made in one go, which nothing stops: wasmtime's own bound is 64 MiB.
+        .max_random_size(limits::RANDOM.into())
         .build()
 }
 

@@ -1,7 +1,10 @@
 //! Everything that a module can import.
 
-use wasmtime::{Caller, InstancePre, Linker, Module, UnknownImportError};
+use std::iter;
 
+use wasmtime::{Caller, FuncType, InstancePre, Linker, Module, UnknownImportError, Val, ValType};
+
+use super::abi::Status;
 use super::guest::{Guest, answer};
 use super::hostcalls::{buffers, calls, flow, headers, metrics, properties, shared};
 use super::state::State;
@@ -110,9 +113,32 @@ fn linker(module: &Module) -> wasmtime::Result<Linker<State>> {
         "proxy_grpc_cancel" => calls::grpc_cancel, (id: u32);
         "proxy_grpc_close" => calls::grpc_close, (id: u32);
     }
+    define_higress(&mut linker)?;
     define_runtimes(&mut linker)?;
     wasi::define(&mut linker)?;
     Ok(linker)
+}
+
+/// Host calls that only Higress has, with how many parameters. Its SDK imports them for filters
+/// that never make them, so they are there and answer that they do nothing.
+const HIGRESS: [(&str, usize); 5] = [
+    ("proxy_redis_init", 7),
+    ("proxy_redis_call", 5),
+    ("proxy_inject_encoded_data_to_filter_chain", 3),
+    ("proxy_get_upstream_hosts", 2),
+    ("proxy_set_upstream_override_host", 2),
+];
+
+fn define_higress(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    for (name, parameters) in HIGRESS {
+        let parameters = iter::repeat_n(ValType::I32, parameters);
+        let kind = FuncType::new(linker.engine(), parameters, [ValType::I32]);
+        linker.func_new("env", name, kind, |_, _, results| {
+            results[0] = Val::I32(Status::Unimplemented as i32);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What compilers' run-time systems import besides.

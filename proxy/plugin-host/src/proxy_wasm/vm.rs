@@ -42,8 +42,9 @@ impl Code {
     }
 }
 
-/// Exports that give the host memory, by preference.
-pub(super) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
+/// Exports that give the host memory, by preference. Modules made with TinyGo have both, and
+/// nobody frees what their `malloc` gave.
+pub(super) const ALLOCATORS: [&str; 2] = ["proxy_on_memory_allocate", "malloc"];
 
 macro_rules! callbacks {
     ($($field:ident: $name:literal ($($parameter:ty),*) -> $result:ty;)*) => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::guest::Guest;
 use super::host::{ask, authorizer, context, load_authorizer, output};
 use super::imports::logged_by;
-use crate::ErrorKind;
 use crate::config::{Isolation, PluginSettings};
+use crate::{ErrorKind, limits};
 
 fn granted() -> PluginSettings {
     PluginSettings { wasi: true, ..PluginSettings::default() }
@@ -44,6 +44,17 @@ async fn clocks_and_random_numbers_work() {
     )
     .await;
     assert_eq!(said, "11");
+}
+
+#[tokio::test]
+async fn random_bytes_at_once_have_a_bound() {
+    let bytes =
+        |count: u32| format!("(call $random.get-random-bytes (i64.const {count}) (i32.const 512))");
+    let length = "(call $number (i64.load32_u (i32.const 516)))";
+    assert_eq!(says(&format!("{} {length}", bytes(limits::RANDOM))).await, "65536");
+    let plugin = authorizer(granted(), Guest::running_with_wasi(&bytes(limits::RANDOM + 1)));
+    let error = ask(&plugin).await.unwrap_err();
+    assert!(error.message.contains("requested len 65537 exceeds limit 65536"), "{error}");
 }
 
 fn write(stream: &str, text: &str) -> String {

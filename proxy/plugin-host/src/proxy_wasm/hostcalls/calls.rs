@@ -59,9 +59,11 @@ fn body_of_call(state: &State, body: &[u8]) -> Result<Vec<u8>, Status> {
     if is_allowed { Ok(body.to_vec()) } else { Err(Status::InternalFailure) }
 }
 
-/// As long as the filter says, but no longer than an exchange waits; 0 is as long as that.
+/// As long as the filter says, but no longer than twice what an exchange waits; 0 is as long as
+/// that. Were it the same, chance would say which of the two ends first: what the client gets when
+/// the exchange has waited too long, or what the filter makes of a call without an answer.
 fn call_timeout(state: &State, milliseconds: u32) -> Duration {
-    let longest = state.plugin.settings.limits.wait;
+    let longest = state.plugin.settings.limits.wait.saturating_mul(2);
     match milliseconds {
         0 => longest,
         _ => longest.min(Duration::from_millis(milliseconds.into())),

@@ -20,10 +20,10 @@ const MEMORY: &str = "(memory (export \"memory\") 1)";
 #[tokio::test]
 async fn an_import_that_there_is_not_is_named() {
     let error = refusal(load_text(&format!(
-        "(module (import \"env\" \"proxy_redis_call\" (func (param i32) (result i32))) {MEMORY})"
+        "(module (import \"env\" \"proxy_unheard_of\" (func (param i32) (result i32))) {MEMORY})"
     )));
     assert_eq!(error.kind, ErrorKind::Start);
-    assert_eq!(error.message, "imports env proxy_redis_call, which is not there");
+    assert_eq!(error.message, "imports env proxy_unheard_of, which is not there");
     let error = refusal(load_text(&format!(
         "(module (import \"env\" \"proxy_log\" (func (param i64) (result i32))) {MEMORY})"
     )));

@@ -1,11 +1,14 @@
-//! Filters made with SDKs of others (`tests/fixtures`).
+//! Filters made with SDKs of others (`tests/fixtures`), and modules that take of the host what the
+//! run-time systems of other SDKs take.
 
-use super::upstreams::{answering, load_with_upstream};
+use super::guest::{at, set};
+use super::upstreams::{Hosted, answering, load_hosted, load_with_upstream};
 use super::*;
-use crate::BodyNeed;
+use crate::{BodyNeed, ErrorKind};
 
 const RUST: &[u8] = include_bytes!("../../../tests/fixtures/rust-filter.wasm");
 const ASSEMBLYSCRIPT: &[u8] = include_bytes!("../../../tests/fixtures/assemblyscript-filter.wasm");
+const EMSCRIPTEN: &[u8] = include_bytes!("../../../tests/fixtures/emscripten-filter.wasm");
 
 fn loaded(bytes: &[u8], configuration: &str, root_id: &str) -> Result<Filter, PluginError> {
     let settings = PluginSettings {
@@ -97,4 +100,106 @@ async fn an_assemblyscript_filter_registers_in_its_start_section() {
     assert!(is_continue(exchange.stream.response_headers(true).await));
     let state = exchange.http.state.lock();
     assert_eq!(state.response_headers.get(b"hello"), Some(&b"there"[..]));
+}
+
+fn strict(upstream: &str) -> Hosted {
+    let settings = PluginSettings {
+        configuration: b"token".to_vec(),
+        root_id: "strict".to_owned(),
+        ..PluginSettings::default()
+    };
+    load_hosted(EMSCRIPTEN, settings, "auth", upstream)
+}
+
+#[tokio::test]
+async fn a_filter_that_aborts_at_contexts_and_calls_it_does_not_know_never_does() {
+    let upstream = answering("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nali").await;
+    let hosted = strict(&upstream.address);
+    let plugin = hosted.filter().0.code.plugin.clone();
+    for _ in 0..3 {
+        let exchange = exchange(hosted.filter());
+        assert!(is_continue(exchange.stream.request_headers(false).await));
+        assert_eq!(exchange.request_header("x-user").unwrap(), "ali 200 token");
+        let mut body = b"body".to_vec();
+        assert!(is_continue(exchange.stream.request_body(&mut body, true).await));
+        assert_eq!(body, b"<body>");
+        exchange.responds(&[(":status", "200")]);
+        assert!(is_continue(exchange.stream.response_headers(true).await));
+        let filter = exchange.http.state.lock().response_headers.get(b"x-filter").map(text);
+        assert_eq!(filter.as_deref(), Some("c++"));
+        exchange.stream.finish();
+    }
+    let data = plugin.shared_data.clone();
+    eventually("the queue is told", || {
+        data.get(b"job").is_some_and(|entry| &*entry.value == b"/pets?x=1")
+    })
+    .await;
+    eventually("ticks come", || data.get(b"ticks").is_some()).await;
+    assert_eq!(plugin.metrics.errors(ErrorKind::Trap), 0);
+}
+
+#[tokio::test]
+async fn a_filter_hears_nothing_of_calls_whose_exchange_has_ended() {
+    let upstream = answering("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nali").await;
+    let hosted = strict(&upstream.address);
+    let plugin = hosted.filter().0.code.plugin.clone();
+    for _ in 0..20 {
+        let exchange = exchange(hosted.filter());
+        let begun = tokio::time::timeout(Duration::ZERO, exchange.stream.request_headers(true));
+        let _ = begun.await;
+        exchange.stream.finish();
+    }
+    let ticks = || plugin.shared_data.get(b"ticks").map(|entry| entry.value.to_vec());
+    for _ in 0..20 {
+        let before = ticks();
+        eventually("it still runs", || ticks() != before).await;
+    }
+    assert_eq!(plugin.metrics.errors(ErrorKind::Trap), 0);
+}
+
+#[tokio::test]
+async fn memory_comes_from_the_sdk_not_from_a_c_library_beside_it() {
+    // As TinyGo has it: what its `malloc` gave is never freed.
+    let mut guest = Guest::new();
+    guest.allocator(
+        "(func (export \"malloc\") (param i32) (result i32) unreachable)
+         (func (export \"proxy_on_memory_allocate\") (param i32) (result i32) (i32.const 65536))",
+    );
+    let path = guest.text(":path");
+    let call =
+        format!("(call $proxy_get_header_map_value (i32.const 0) {path} {} {})", at(1), at(2));
+    guest.on("proxy_on_request_headers", &format!("{} (i32.const 0)", set(0, &call)));
+    let exchange = exchange(&filter(&guest));
+    assert!(is_continue(exchange.stream.request_headers(true).await));
+    assert_eq!((exchange.slot(0), exchange.given(1).as_str()), (0, "/pets?x=1"));
+}
+
+#[tokio::test]
+async fn what_only_higress_has_is_there_and_is_unimplemented() {
+    let mut calls = String::new();
+    let mut imports = String::new();
+    let host_calls = [
+        ("proxy_redis_init", 7),
+        ("proxy_redis_call", 5),
+        ("proxy_inject_encoded_data_to_filter_chain", 3),
+        ("proxy_get_upstream_hosts", 2),
+        ("proxy_set_upstream_override_host", 2),
+    ];
+    for (slot, (name, parameters)) in host_calls.iter().enumerate() {
+        let (types, zeros) = ("i32 ".repeat(*parameters), "(i32.const 0) ".repeat(*parameters));
+        imports +=
+            &format!("(import \"env\" \"{name}\" (func ${name} (param {types}) (result i32)))\n");
+        calls += &set(slot, &format!("(call ${name} {zeros})"));
+    }
+    let wat = format!(
+        "(module {imports} (memory (export \"memory\") 1)
+           (func (export \"proxy_on_request_headers\") (param i32 i32 i32) (result i32)
+             {calls} (i32.const 0)))"
+    );
+    let filter = load_wat(&wat, PluginSettings::default(), Abi::V0_2_100).unwrap();
+    let exchange = exchange(&filter);
+    assert!(is_continue(exchange.stream.request_headers(true).await));
+    for (slot, (name, _)) in host_calls.iter().enumerate() {
+        assert_eq!(exchange.slot(slot), 12, "{name}");
+    }
 }

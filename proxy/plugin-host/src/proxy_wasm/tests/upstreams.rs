@@ -69,10 +69,20 @@ fn load_that_waits(
 ) -> Hosted {
     let settings = PluginSettings {
         configuration: configuration.as_bytes().to_vec(),
-        upstreams: BTreeSet::from([name.to_owned()]),
         limits: PluginLimits { calls: 4, wait, ..PluginLimits::default() },
         ..PluginSettings::default()
     };
+    load_hosted(bytes, settings, name, address)
+}
+
+/// With one upstream, which it may call.
+pub(super) fn load_hosted(
+    bytes: &[u8],
+    settings: PluginSettings,
+    name: &str,
+    address: &str,
+) -> Hosted {
+    let settings = PluginSettings { upstreams: BTreeSet::from([name.to_owned()]), ..settings };
     let upstream =
         UpstreamConfig { address: address.to_owned(), tls: false, protocol: Default::default() };
     let config = HostConfig {
