@@ -131,6 +131,10 @@ impl Span {
         Self { start: range.start as u32, end: range.end as u32 }
     }
 
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     /// The bytes of `bytes` this span covers.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.end as usize]

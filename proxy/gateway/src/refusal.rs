@@ -69,6 +69,17 @@ impl Refusal {
         Self::Gateway { response_type, status: None, message: Some(message.into()), cause: None }
     }
 
+    /// A request whose body a plugin, named as "a transformer", has no room for.
+    pub fn body_too_large_for(plugin: &'static str) -> Self {
+        Self::Gateway {
+            response_type: GatewayResponseType::RequestTooLarge,
+            status: None,
+            // The type's own message says how much the gateway takes, which is more.
+            message: Some("Request body is too large".into()),
+            cause: Some(format!("the request's body is larger than {plugin} takes").into()),
+        }
+    }
+
     /// Whether the connection can't carry another request.
     pub fn closes(&self) -> bool {
         matches!(

@@ -18,9 +18,13 @@ use crate::method_arn::MethodArn;
 use crate::phases::authorize::Authorized;
 use crate::phases::route::method;
 use crate::snapshot::StageRuntime;
+use crate::transformation::heads::received;
 
 /// Room for the texts of most requests beside the other parts.
 const TEXT: usize = 256;
+/// Room for what plugins add to the headers.
+const ROOM_BYTES: usize = 128;
+const ROOM_FIELDS: usize = 4;
 
 /// The request of an exchange as it is now, for plugins that may outlive it. One allocation,
 /// unless its texts are long.
@@ -54,26 +58,27 @@ pub fn of(head: &RequestHead, exchange: &Exchange) -> Arc<dyn RequestInfo> {
 /// canonical form, with the query as it came), `:authority` and `:scheme`, then all fields but
 /// those that are for the connection only.
 pub fn headers(head: &RequestHead, exchange: &Exchange) -> Headers {
-    let mut headers = Headers::with_capacity(head.bytes.len() + 64, head.fields.len() + 4);
-    headers.push(b":method", method(head));
-    match head.query() {
-        None => headers.push(b":path", exchange.path.as_bytes()),
-        Some(query) => {
-            let mut target = SmallVec::<[u8; TEXT]>::from_slice(exchange.path.as_bytes());
-            target.push(b'?');
-            target.extend_from_slice(query);
-            headers.push(b":path", &target);
-        }
+    let (method, host) = (method(head), head.host().unwrap_or_default());
+    let mut target = SmallVec::<[u8; TEXT]>::from_slice(exchange.path.as_bytes());
+    if let Some(query) = head.query() {
+        target.push(b'?');
+        target.extend_from_slice(query);
     }
-    headers.push(b":authority", head.host().unwrap_or_default());
     let scheme: &[u8] = if exchange.client.tls.is_some() { b"https" } else { b"http" };
-    headers.push(b":scheme", scheme);
-    for field in &head.fields {
-        let name = head.name(field);
-        if !is_of_connection(field.known) && !head.is_nominated(name) {
-            headers.push(name, head.value(field));
-        }
+    let pseudo: [(&[u8], &[u8]); 4] =
+        [(b":method", method), (b":path", &target), (b":authority", host), (b":scheme", scheme)];
+    let own: usize = pseudo.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let mut headers = Headers::with_capacity(
+        head.bytes.len() + own + ROOM_BYTES,
+        head.fields.len() + pseudo.len() + ROOM_FIELDS,
+    );
+    for (name, value) in pseudo {
+        headers.push(name, value);
     }
+    let visible = head.fields.iter().enumerate().filter(|(_, field)| {
+        !is_of_connection(field.known) && !head.is_nominated(head.name(field))
+    });
+    headers.receive(&head.bytes, visible.map(received));
     headers
 }
 

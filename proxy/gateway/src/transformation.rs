@@ -142,18 +142,14 @@ pub enum Side {
 
 /// What the transformers' verdict is to the exchange.
 pub fn settle(verdict: Result<Verdict, PluginError>, side: Side) -> Result<(), Refusal> {
-    use GatewayResponseType::{ApiConfigurationError, IntegrationTimeout, RequestTooLarge};
+    use GatewayResponseType::{ApiConfigurationError, IntegrationTimeout};
     match verdict {
         Ok(Verdict::Continue) => Ok(()),
         Ok(Verdict::Reply(reply)) => Err(Refusal::Plugin(reply)),
         Ok(Verdict::Reset) => Err(Refusal::Reset),
-        Ok(Verdict::BodyTooLarge) if side == Side::Request => Err(Refusal::Gateway {
-            response_type: RequestTooLarge,
-            status: None,
-            // The type's own message says how much the gateway takes, which is more.
-            message: Some("Request body is too large".into()),
-            cause: Some("the request's body is larger than a transformer takes".into()),
-        }),
+        Ok(Verdict::BodyTooLarge) if side == Side::Request => {
+            Err(Refusal::body_too_large_for("a transformer"))
+        }
         Ok(Verdict::BodyTooLarge) => Err(Refusal::caused(
             ApiConfigurationError,
             "the response's body is larger than a transformer takes",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use crate::engine::deadline_ticks;
+use crate::engine::{MOST_TICKS_UNSEEN, deadline_ticks, keep_ticking};
 
 const UNMEASURED: Duration = Duration::from_millis(2);
 
@@ -65,11 +65,12 @@ pub(crate) fn thread_time() -> Duration {
 /// Lets a store's guest run until its clock has nothing left.
 pub(crate) fn stop_when_used_up<T: Timed>(store: &mut Store<T>) {
     store.epoch_deadline_callback(|mut store| {
+        keep_ticking();
         let clock = store.data_mut().clock();
         clock.account();
         match clock.left {
             Duration::ZERO => Ok(UpdateDeadline::Interrupt),
-            _ => Ok(UpdateDeadline::Continue(clock.ticks())),
+            _ => Ok(UpdateDeadline::Continue(clock.ticks().min(MOST_TICKS_UNSEEN))),
         }
     });
 }
@@ -84,6 +85,7 @@ pub(crate) async fn wait_for<T: Timed, R>(
     let clock = store.data_mut().clock();
     clock.since = Since::Moment(Instant::now());
     let ticks = clock.ticks();
+    keep_ticking();
     store.set_epoch_deadline(ticks);
     result
 }

@@ -3,11 +3,14 @@
 //! An engine fixes how much stack a call may use, so there is one for each distinct
 //! [`crate::config::PluginLimits::stack`], made when a plugin first needs it and shared by all
 //! hosts of the process: what engines mostly take is address space, of which a process has one.
-//! One thread moves on the epochs of all engines that plugins use, and ends when none does.
+//! One thread moves on the epochs of all engines that plugins use. It rests while nothing runs, and
+//! ends when there are no engines.
 
 use std::num::NonZeroUsize;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,9 +21,13 @@ use wasmtime::{
 
 use crate::limits;
 
-/// How often the epoch moves on: the grain of CPU time limits. Each tick wakes a thread, also when
-/// nothing runs: about a hundredth of a core's time in all.
+/// How often the epoch moves on: the grain of CPU time limits. Each tick wakes a thread, which
+/// takes about a hundredth of a core's time.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(2);
+/// Epochs stand still when nothing has begun to run for so many ticks.
+const TICKS_TO_REST: u32 = 256;
+/// A call that goes on for longer says so at least this often.
+pub(crate) const MOST_TICKS_UNSEEN: u64 = TICKS_TO_REST as u64 / 2;
 
 /// The epoch ticks after which a call that may run for `cpu_time` is stopped.
 pub(crate) fn deadline_ticks(cpu_time: Duration) -> u64 {
@@ -39,15 +46,19 @@ pub(crate) struct TickedEngine {
 }
 
 impl TickedEngine {
-    /// Before a call, or an instance's start: code that is measured needs fuel to run at all.
-    pub(crate) fn fill_fuel<T>(&self, store: &mut Store<T>) {
+    /// To be called before a call, or an instance's start: the store's clock is looked at after
+    /// so many ticks.
+    pub(crate) fn begin<T>(&self, store: &mut Store<T>, ticks: u64) {
+        keep_ticking();
+        store.set_epoch_deadline(ticks);
+        // Code that is measured needs fuel to run at all.
         if self.measures_fuel {
             // It only fails for engines without fuel.
             let _ = store.set_fuel(u64::MAX);
         }
     }
 
-    /// The fuel used since [`Self::fill_fuel`]; 0 where it is not measured.
+    /// The fuel used since [`Self::begin`]; 0 where it is not measured.
     pub(crate) fn used_fuel<T>(&self, store: &Store<T>) -> u64 {
         if self.measures_fuel { u64::MAX - store.get_fuel().unwrap_or(u64::MAX) } else { 0 }
     }
@@ -62,11 +73,51 @@ impl Deref for TickedEngine {
 }
 
 /// The engines in use, one for each stack size and way of measuring.
-static ENGINES: Mutex<Engines> = Mutex::new(Engines { in_use: Vec::new(), is_ticking: false });
+static ENGINES: Mutex<Engines> = Mutex::new(Engines { in_use: Vec::new(), ticker: None });
 
 struct Engines {
     in_use: Vec<Weak<TickedEngine>>,
-    is_ticking: bool,
+    ticker: Option<Thread>,
+}
+
+/// Whether epochs have to move on.
+static TICKER: Ticker =
+    Ticker { is_needed: AtomicBool::new(true), is_resting: AtomicBool::new(false) };
+
+struct Ticker {
+    /// Something has run since the ticking thread looked last.
+    is_needed: AtomicBool,
+    is_resting: AtomicBool,
+}
+
+impl Ticker {
+    /// Either this sees that the thread rests, or the thread sees that it is needed: both write
+    /// before they read.
+    #[cold]
+    fn need(&self) {
+        self.is_needed.store(true, Ordering::SeqCst);
+        if self.is_resting.load(Ordering::SeqCst)
+            && let Some(thread) = &ENGINES.lock().ticker
+        {
+            thread.unpark();
+        }
+    }
+
+    /// On the ticking thread: waits until something runs.
+    fn rest(&self) {
+        self.is_resting.store(true, Ordering::SeqCst);
+        while !self.is_needed.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        self.is_resting.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Says that something runs.
+pub(crate) fn keep_ticking() {
+    if !TICKER.is_needed.load(Ordering::Relaxed) {
+        TICKER.need();
+    }
 }
 
 /// The engine for calls that may use `stack` bytes of stack, rounded up to
@@ -90,12 +141,12 @@ pub(crate) fn for_stack(stack: usize, measures_fuel: bool) -> Result<Arc<TickedE
         stack,
         measures_fuel,
     });
-    if !engines.is_ticking {
-        std::thread::Builder::new()
+    if engines.ticker.is_none() {
+        let ticker = std::thread::Builder::new()
             .name("plugin-epochs".to_owned())
             .spawn(tick)
             .map_err(|error| format!("the thread that stops plugins can't start: {error}"))?;
-        engines.is_ticking = true;
+        engines.ticker = Some(ticker.thread().clone());
     }
     engines.in_use.push(Arc::downgrade(&engine));
     Ok(engine)
@@ -107,7 +158,13 @@ const MOST_TICKS: u32 = 10;
 /// The ticking thread: until no engine is in use.
 fn tick() {
     let mut next = Instant::now() + EPOCH_TICK;
+    let mut idle = 0;
     loop {
+        idle = if TICKER.is_needed.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+        if idle > TICKS_TO_REST {
+            TICKER.rest();
+            next = Instant::now() + EPOCH_TICK;
+        }
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         // Ticks that are due, so that a clock that got no CPU for a moment doesn't go slow. Not
         // all: calls that began while it stood still were given their deadlines by it, and would
@@ -128,7 +185,7 @@ fn tick() {
                 engine.strong_count() > 0
             });
             if in_use.is_empty() {
-                engines.is_ticking = false;
+                engines.ticker = None;
                 return;
             }
         }
@@ -244,7 +301,7 @@ mod tests {
         let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
         for cpu_time in [Duration::from_millis(1), Duration::from_millis(50)] {
             let mut store = Store::new(&engine, ());
-            store.set_epoch_deadline(deadline_ticks(cpu_time));
+            engine.begin(&mut store, deadline_ticks(cpu_time));
             let instance = Instance::new(&mut store, &module, &[]).unwrap();
             let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
             let begin = Instant::now();
@@ -254,6 +311,25 @@ mod tests {
             assert!(took >= cpu_time, "stopped after {took:?}");
             assert!(took < cpu_time + Duration::from_secs(5), "stopped after {took:?}");
         }
+    }
+
+    #[test]
+    fn epochs_rest_while_nothing_runs_and_go_on_when_something_does() {
+        let engine = for_stack(limits::STACK, false).unwrap();
+        let wat = "(module (func (export \"run\") (loop br 0)))";
+        let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+        // Other tests have something run, so it may take some trying.
+        let begin = Instant::now();
+        while !TICKER.is_resting.load(Ordering::SeqCst) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "something always runs");
+            std::thread::sleep(EPOCH_TICK);
+        }
+        let mut store = Store::new(&engine, ());
+        engine.begin(&mut store, 2);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        let error = run.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
     }
 
     #[test]

@@ -13,8 +13,24 @@ pub struct Headers {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    name: (u32, u32),
-    value: (u32, u32),
+    name: Span,
+    value: Span,
+    /// Its place in the head it was received with; [`NOWHERE`] once it is not as received.
+    place: u32,
+}
+
+/// Start and end in a run of bytes.
+type Span = (u32, u32);
+
+const NOWHERE: u32 = u32::MAX;
+
+/// A field of a head that was received: where its name and value lie in the head's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedField {
+    /// Its number among the head's fields.
+    pub place: usize,
+    pub name: Span,
+    pub value: Span,
 }
 
 impl Headers {
@@ -28,21 +44,45 @@ impl Headers {
 
     /// Adds an entry as received: it does not count as a modification.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let name = self.store(name);
-        let start = name.0 as usize;
-        self.bytes[start..].make_ascii_lowercase();
-        let value = self.store(value);
-        self.entries.push(Entry { name, value });
+        self.push_at(NOWHERE, name, value);
     }
 
-    fn store(&mut self, bytes: &[u8]) -> (u32, u32) {
+    fn push_at(&mut self, place: u32, name: &[u8], value: &[u8]) {
+        let name = self.store(name);
+        self.bytes[range(name)].make_ascii_lowercase();
+        let value = self.store(value);
+        self.entries.push(Entry { name, value, place });
+    }
+
+    /// Adds fields of a head: its bytes are copied all at once.
+    pub fn receive(&mut self, head: &[u8], fields: impl IntoIterator<Item = ReceivedField>) {
+        let (offset, _) = self.store(head);
+        let moved = |(start, end): Span| (start + offset, end + offset);
+        for field in fields {
+            let entry = Entry {
+                name: moved(field.name),
+                value: moved(field.value),
+                place: field.place as u32,
+            };
+            self.bytes[range(entry.name)].make_ascii_lowercase();
+            self.entries.push(entry);
+        }
+    }
+
+    /// Makes room for `count` entries and `bytes` more.
+    pub fn reserve(&mut self, bytes: usize, count: usize) {
+        self.bytes.reserve(bytes);
+        self.entries.reserve(count);
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytes);
         (start, self.bytes.len() as u32)
     }
 
-    fn of(&self, (start, end): (u32, u32)) -> &[u8] {
-        &self.bytes[Range { start: start as usize, end: end as usize }]
+    fn of(&self, span: Span) -> &[u8] {
+        &self.bytes[range(span)]
     }
 
     pub fn len(&self) -> usize {
@@ -63,16 +103,28 @@ impl Headers {
         self.entries.iter().map(|entry| (self.of(entry.name), self.of(entry.value)))
     }
 
+    /// All entries with their place in the head they were received with, as long as they are as
+    /// they were there.
+    pub fn placed(&self) -> impl ExactSizeIterator<Item = (Option<usize>, &[u8], &[u8])> {
+        self.entries.iter().map(|entry| {
+            let place = (entry.place != NOWHERE).then_some(entry.place as usize);
+            (place, self.of(entry.name), self.of(entry.value))
+        })
+    }
+
     /// The first value of a name, in any case.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.entries.iter().find(|entry| self.is(entry, name)).map(|entry| self.of(entry.value))
     }
 
     /// All values of a name, in order.
     pub fn get_all<'h>(&'h self, name: &'h [u8]) -> impl Iterator<Item = &'h [u8]> {
-        self.iter()
-            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let found = self.entries.iter().filter(move |entry| self.is(entry, name));
+        found.map(|entry| self.of(entry.value))
+    }
+
+    fn is(&self, entry: &Entry, name: &[u8]) -> bool {
+        is_named(&self.bytes, entry, name)
     }
 
     /// Adds a value.
@@ -83,17 +135,17 @@ impl Headers {
 
     /// Leaves exactly this value, at the place of the first.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        let first =
-            self.entries.iter().position(|entry| self.of(entry.name).eq_ignore_ascii_case(name));
+        let first = self.entries.iter().position(|entry| self.is(entry, name));
         let Some(first) = first else { return self.append(name, value) };
         self.modified = true;
-        self.entries[first].value = self.store(value);
+        let value = self.store(value);
+        let entry = &mut self.entries[first];
+        (entry.value, entry.place) = (value, NOWHERE);
         let mut at = 0;
-        let (bytes, entries) = (&self.bytes, &mut self.entries);
-        entries.retain(|entry| {
+        let bytes = &self.bytes;
+        self.entries.retain(|entry| {
             at += 1;
-            let known = &bytes[entry.name.0 as usize..entry.name.1 as usize];
-            at <= first + 1 || !known.eq_ignore_ascii_case(name)
+            at <= first + 1 || !is_named(bytes, entry, name)
         });
     }
 
@@ -101,20 +153,26 @@ impl Headers {
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let before = self.entries.len();
         let bytes = &self.bytes;
-        self.entries.retain(|entry| {
-            !bytes[entry.name.0 as usize..entry.name.1 as usize].eq_ignore_ascii_case(name)
-        });
+        self.entries.retain(|entry| !is_named(bytes, entry, name));
         self.modified |= self.entries.len() != before;
         self.entries.len() != before
     }
 
-    /// Replaces everything.
+    /// Replaces everything. What is there already keeps its place.
     pub fn replace_all<'h>(&mut self, entries: impl IntoIterator<Item = (&'h [u8], &'h [u8])>) {
-        self.clear();
-        for (name, value) in entries {
-            self.push(name, value);
-        }
+        let before = std::mem::take(self);
         self.modified = true;
+        // Most are untouched, so the next one is where the last one's successor was.
+        let mut next = 0;
+        for (name, value) in entries {
+            let same = |at: &usize| {
+                let entry = &before.entries[*at];
+                before.is(entry, name) && before.of(entry.value) == value
+            };
+            let found = (next..before.entries.len()).chain(0..next).find(same);
+            next = found.map_or(next, |at| at + 1);
+            self.push_at(found.map_or(NOWHERE, |at| before.entries[at].place), name, value);
+        }
     }
 
     /// Forgets all entries and that there were modifications; keeps the storage.
@@ -128,6 +186,15 @@ impl Headers {
     pub fn is_modified(&self) -> bool {
         self.modified
     }
+}
+
+fn range((start, end): Span) -> Range<usize> {
+    start as usize..end as usize
+}
+
+fn is_named(bytes: &[u8], entry: &Entry, name: &[u8]) -> bool {
+    let (start, end) = entry.name;
+    (end - start) as usize == name.len() && bytes[range(entry.name)].eq_ignore_ascii_case(name)
 }
 
 /// Whether `name` can be a header's name (RFC 9110 §5.1), pseudo-headers included.
@@ -145,6 +212,32 @@ pub fn is_value(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_as_received_knows_its_place() {
+        let mut headers = Headers::default();
+        headers.push(b":path", b"/");
+        let head = b"GET / X-A: 1 B: 2 C: 3";
+        let field =
+            |place, at| ReceivedField { place, name: (at, at + 1), value: (at + 3, at + 4) };
+        headers.receive(head, [field(0, 8), field(1, 13), field(3, 18)]);
+        let places = |headers: &Headers| -> Vec<String> {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let placed = headers.placed();
+            placed
+                .map(|(at, name, value)| format!("{at:?} {}={}", text(name), text(value)))
+                .collect()
+        };
+        let received = ["None :path=/", "Some(0) a=1", "Some(1) b=2", "Some(3) c=3"];
+        assert_eq!(places(&headers), received);
+        headers.set(b"B", b"9");
+        headers.append(b"d", b"4");
+        let edited = ["None :path=/", "Some(0) a=1", "None b=9", "Some(3) c=3", "None d=4"];
+        assert_eq!(places(&headers), edited);
+        let pairs: [(&[u8], &[u8]); 3] = [(b"c", b"3"), (b"A", b"1"), (b"a", b"1")];
+        headers.replace_all(pairs);
+        assert_eq!(places(&headers), ["Some(3) c=3", "Some(0) a=1", "Some(0) a=1"]);
+    }
 
     #[test]
     fn a_set_value_takes_the_place_of_the_first_and_is_the_only_one() {

@@ -121,6 +121,33 @@ fn a_body_beyond_the_quota_is_413_before_anyone_is_asked() {
 }
 
 #[test]
+fn a_body_beyond_the_plugins_limit_is_413() {
+    let upstream = Upstream::echo();
+    let gateway = serving(&upstream, "body: true, limits: {body: 1KiB}");
+    let body = format!("{OPEN}{}", "x".repeat(1024));
+    let response = call(&gateway, by_body(post("/prod/orders", body)));
+    assert_eq!(response.status, 413, "{response:?}");
+    assert!(upstream.requests().is_empty());
+    assert_eq!(call(&gateway, by_body(post("/prod/orders", OPEN))).status, 200);
+}
+
+#[test]
+fn nobody_without_identity_is_asked_for_a_body() {
+    let api = Api::new()
+        .method("POST /orders", guarded(mock(200, "in")))
+        .with("components", guard("plugin:reader", &["x-do"], 300));
+    let reader = fixture_entry("reader", "authorizer", "body: true");
+    let gateway = Serve::new(api).plugins(&[reader]).start();
+    let mut client = gateway.connect();
+    let host = gateway.default_host();
+    client.send(format!(
+        "POST /prod/orders HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\
+         Expect: 100-continue\r\n\r\n"
+    ));
+    assert_eq!(client.response().status, 401);
+}
+
+#[test]
 fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
     let upstream = Upstream::echo();
     let gateway = serving(&upstream, "body: true");

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::pace::Bounded;
 use crate::phases::integration_request::{self, Body};
 use crate::phases::request_body::{self, BodyReader};
-use crate::phases::{self, transform};
+use crate::phases::{self, Checked, FirstPlugin, transform};
 use crate::proxy::{Call, Outcome, Source};
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
@@ -227,10 +227,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if let Err(refusal) = admitted {
             return self.refuse(refusal).await;
         }
-        let checked = match phases::has_plugins(&self.exchange) {
-            false => phases::check(&self.head, &mut self.exchange).map(|()| None),
+        let checked = match phases::check(&mut self.head, &mut self.exchange) {
+            Ok(Checked::Passed) => Ok(None),
             // Apart, so that connections don't carry the state of what few requests do.
-            true => Box::pin(self.consult()).await,
+            Ok(Checked::Consult(first)) => Box::pin(self.consult(first)).await,
+            Err(refusal) => Err(refusal),
         };
         let body = match checked {
             Ok(body) => body,
@@ -257,9 +258,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Asks the method's plugins. Gives the body if one of them needed it.
-    async fn consult(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+    async fn consult(&mut self, first: FirstPlugin) -> Result<Option<Vec<u8>>, Refusal> {
         let Self { core, head, exchange, wire, .. } = self;
-        phases::consult(core, head, exchange, wire).await
+        phases::consult(core, first, head, exchange, wire).await
     }
 
     /// HTTP_PROXY: streams both ways.

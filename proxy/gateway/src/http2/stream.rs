@@ -21,7 +21,7 @@ use crate::pace::Bounded;
 use crate::phases::integration_request::{self, Body};
 use crate::phases::integration_response::{Passing, passing};
 use crate::phases::request_body::{self, BodyReader};
-use crate::phases::{self, transform};
+use crate::phases::{self, Checked, FirstPlugin, transform};
 use crate::proxy::{Call, Outcome, Sink, SinkError, Source};
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
@@ -101,10 +101,11 @@ impl Stream {
         if let Err(refusal) = admitted {
             return self.refuse(refusal).await;
         }
-        let checked = match phases::has_plugins(&self.exchange) {
-            false => phases::check(&self.head, &mut self.exchange).map(|()| None),
+        let checked = match phases::check(&mut self.head, &mut self.exchange) {
+            Ok(Checked::Passed) => Ok(None),
             // Apart, so that streams don't carry the state of what few requests do.
-            true => Box::pin(self.consult()).await,
+            Ok(Checked::Consult(first)) => Box::pin(self.consult(first)).await,
+            Err(refusal) => Err(refusal),
         };
         let body = match checked {
             Ok(body) => body,
@@ -125,9 +126,9 @@ impl Stream {
     }
 
     /// Asks the method's plugins. Gives the body if one of them needed it.
-    async fn consult(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+    async fn consult(&mut self, first: FirstPlugin) -> Result<Option<Vec<u8>>, Refusal> {
         let Self { core, head, exchange, wire, .. } = self;
-        phases::consult(core, head, exchange, wire).await
+        phases::consult(core, first, head, exchange, wire).await
     }
 
     /// HTTP and MOCK: the request is reshaped, so is the response.

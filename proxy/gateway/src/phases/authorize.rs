@@ -24,11 +24,6 @@ use crate::refusal::Refusal;
 pub use authorized::{Authorization, Authorized};
 pub use runtime::AuthorizerRuntime;
 
-/// Whether [`authorize`] has anything to do.
-pub fn is_needed(exchange: &Exchange) -> bool {
-    exchange.method().is_some_and(|method| method.authorization != CompiledAuthorization::None)
-}
-
 /// Whether [`authorize`] wants the request's body.
 pub fn needs_body(exchange: &Exchange) -> bool {
     match (&exchange.stage, exchange.method().map(|method| &method.authorization)) {
@@ -39,8 +34,21 @@ pub fn needs_body(exchange: &Exchange) -> bool {
     }
 }
 
-/// Authorizes the request. An allow is left in [`Exchange::authorized`], and its edits of headers
-/// are made. Dropped while it waits, the question to the plugin is given up.
+/// Authorizes the request, unless a plugin has to be asked: None. An allow is left in
+/// [`Exchange::authorized`], and its edits of headers are made.
+pub fn at_once(head: &mut RequestHead, exchange: &mut Exchange) -> Option<Result<(), Refusal>> {
+    let (stage, route) = exchange.stage.clone().zip(exchange.route)?;
+    match &stage.method(route.method).authorization {
+        CompiledAuthorization::None => Some(Ok(())),
+        CompiledAuthorization::Plugin(index) => {
+            stage.authorizers[*index].at_once(&stage, head, exchange)
+        }
+        unserved => Some(Err(refuse_unserved(unserved, head))),
+    }
+}
+
+/// Asks the plugin, after [`at_once`] knew nothing. Dropped while it waits, the question is given
+/// up.
 pub async fn authorize(
     head: &mut RequestHead,
     exchange: &mut Exchange,
@@ -48,10 +56,10 @@ pub async fn authorize(
 ) -> Result<(), Refusal> {
     let Some((stage, route)) = exchange.stage.clone().zip(exchange.route) else { return Ok(()) };
     match &stage.method(route.method).authorization {
-        CompiledAuthorization::None => Ok(()),
         CompiledAuthorization::Plugin(index) => {
-            stage.authorizers[*index].authorize(&stage, head, exchange, body).await
+            stage.authorizers[*index].authorize(head, exchange, body).await
         }
+        CompiledAuthorization::None => Ok(()),
         unserved => Err(refuse_unserved(unserved, head)),
     }
 }

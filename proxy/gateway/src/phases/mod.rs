@@ -2,8 +2,8 @@
 //! or answers with a [`Refusal`].
 //!
 //! [`admit`] and [`check`] run those that need no body: plain functions of the request head and
-//! the snapshot, no sockets, no waiting. [`consult`] is [`check`] for methods with plugins, which
-//! may wait. [`request_body`] takes the body; [`integration_request`] and
+//! the snapshot, no sockets, no waiting. [`consult`] goes on where plugins have to be asked, which
+//! may take a wait. [`request_body`] takes the body; [`integration_request`] and
 //! [`integration_response`] shape what goes to the backend and comes back, and [`mapped`] calls
 //! it for the integrations that reshape both.
 
@@ -44,35 +44,51 @@ pub fn admit(
     resource_policy::check(head, exchange)
 }
 
-/// Whether plugins have a say, or something else has to be waited for: [`consult`] instead of
-/// [`check`].
-pub fn has_plugins(exchange: &Exchange) -> bool {
-    authorize::is_needed(exchange) || transform::is_needed(exchange)
+/// How far [`check`] came.
+pub enum Checked {
+    /// The request may go on to its integration.
+    Passed,
+    /// Plugins have to be asked: [`consult`].
+    Consult(FirstPlugin),
 }
 
-/// What a request is held to by a method that has no plugins.
-pub fn check(head: &RequestHead, exchange: &mut Exchange) -> Result<(), Refusal> {
+/// Which plugin is to be asked first.
+pub enum FirstPlugin {
+    Authorizer,
+    Transformer,
+}
+
+/// What a request is held to before its integration, up to the first plugin that has to be asked.
+pub fn check(head: &mut RequestHead, exchange: &mut Exchange) -> Result<Checked, Refusal> {
+    match authorize::at_once(head, exchange) {
+        None => return Ok(Checked::Consult(FirstPlugin::Authorizer)),
+        Some(result) => result?,
+    }
     api_key::check(exchange)?;
-    validate::parameters(head, exchange)
+    if transform::is_needed(exchange) {
+        return Ok(Checked::Consult(FirstPlugin::Transformer));
+    }
+    validate::parameters(head, exchange)?;
+    Ok(Checked::Passed)
 }
 
-/// The same for a method that has an authorizer or transformers. Gives the body, without its
-/// content coding, if one of them needed it whole. Dropped while it waits, the plugins' work is
-/// given up.
+/// Goes on where [`check`] stopped. Gives the body, without its content coding, if a plugin needed
+/// it whole. Dropped while it waits, the plugins' work is given up.
 pub async fn consult(
     core: &Core,
+    first: FirstPlugin,
     head: &mut RequestHead,
     exchange: &mut Exchange,
     reader: &mut impl BodyReader,
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let mut body = None;
-    if authorize::is_needed(exchange) {
+    if let FirstPlugin::Authorizer = first {
         if authorize::needs_body(exchange) {
             body = Some(reader.read(&core.limits, head).await?);
         }
         authorize::authorize(head, exchange, body.as_deref()).await?;
+        api_key::check(exchange)?;
     }
-    api_key::check(exchange)?;
     if transform::is_needed(exchange) {
         body = transform::request(&core.limits, head, exchange, body, reader).await?;
     }

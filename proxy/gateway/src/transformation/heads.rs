@@ -4,12 +4,16 @@
 //! that a transformer which adds one header costs one header. Fields that the gateway owns
 //! ([`Known::is_of_the_gateway`]) stay as they are, whatever plugins make of them.
 
-use tollgate_plugin_host::Headers;
+use tollgate_plugin_host::{Headers, ReceivedField};
 
 use crate::head::{Field, Known, RequestHead, ResponseHead, append};
 use crate::http1::body::Trailers;
 use crate::http1::parse::{is_field_value, is_token};
 use crate::respond::LocalResponse;
+
+/// Room for what plugins add to a response's headers.
+const ROOM_BYTES: usize = 128;
+const ROOM_FIELDS: usize = 4;
 
 /// Puts the fields that plugins left in a request's head.
 pub fn write_request(head: &mut RequestHead, headers: &Headers) {
@@ -24,14 +28,19 @@ pub fn write_request(head: &mut RequestHead, headers: &Headers) {
 /// The headers of a backend's response as plugins see them, `:status` first.
 pub fn read_response(head: &ResponseHead, headers: &mut Headers) {
     headers.clear();
+    headers.reserve(head.bytes.len() + ROOM_BYTES, head.fields.len() + ROOM_FIELDS);
     push_status(head.status, headers);
-    for field in &head.fields {
+    let visible = head.fields.iter().enumerate().filter(|(_, field)| {
         let of_connection = field.known.is_of_the_gateway() && field.known != Known::ContentLength;
-        let name = head.name(field);
-        if !of_connection && !head.is_nominated(name) {
-            headers.push(name, head.value(field));
-        }
-    }
+        !of_connection && !head.is_nominated(head.name(field))
+    });
+    headers.receive(&head.bytes, visible.map(received));
+}
+
+/// A field of a head, for plugins.
+pub fn received((place, field): (usize, &Field)) -> ReceivedField {
+    let Field { name, value, .. } = field;
+    ReceivedField { place, name: (name.start, name.end), value: (value.start, value.end) }
 }
 
 /// Puts the fields that plugins left in a backend's response.
@@ -104,13 +113,17 @@ fn push_status(status: u16, headers: &mut Headers) {
 
 /// What plugins left but pseudo-headers, and what no header can be.
 fn fields(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.iter().filter(|(name, value)| {
-        !name.is_empty()
-            && name.iter().all(|byte| is_token(*byte))
-            && value.iter().all(|byte| is_field_value(*byte))
-    })
+    headers.iter().filter(|(name, value)| is_field(name, value))
 }
 
+fn is_field(name: &[u8], value: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| is_token(*byte))
+        && value.iter().all(|byte| is_field_value(*byte))
+}
+
+/// The fields of a head after plugins had it: what they left as it was received, and what they
+/// wrote, which is added to the head's bytes.
 fn merge(
     before: &[Field],
     bytes: &mut Vec<u8>,
@@ -119,25 +132,16 @@ fn merge(
 ) -> Vec<Field> {
     let mut merged = Vec::with_capacity(before.len() + headers.len());
     merged.extend(before.iter().filter(|field| is_fixed(field.known)));
-    // Most fields are untouched, so the next one is where the last one's successor was.
-    let mut next = 0;
-    for (name, value) in fields(headers) {
-        let known = Known::of(name);
-        if is_fixed(known) {
-            continue;
-        }
-        let untouched = (next..before.len()).chain(0..next).find(|at| {
-            let field = &before[*at];
-            field.value.of(bytes) == value && field.name.of(bytes).eq_ignore_ascii_case(name)
-        });
-        match untouched {
-            Some(at) => {
-                merged.push(before[at]);
-                next = at + 1;
+    for (place, name, value) in headers.placed() {
+        if let Some(field) = place.and_then(|place| before.get(place)) {
+            if !is_fixed(field.known) {
+                merged.push(*field);
             }
-            None => {
-                let field = Field { name: append(bytes, name), value: append(bytes, value), known };
-                merged.push(field);
+        } else if is_field(name, value) {
+            let known = Known::of(name);
+            if !is_fixed(known) {
+                let (name, value) = (append(bytes, name), append(bytes, value));
+                merged.push(Field { name, value, known });
             }
         }
     }
@@ -159,13 +163,13 @@ mod tests {
 
     fn request(fields: &[(&str, &str)]) -> (RequestHead, Headers) {
         let mut head = RequestHead::default();
-        let mut headers = Headers::default();
-        headers.push(b":path", b"/");
         for (name, value) in fields {
             let field = field(&mut head.bytes, name, value);
             head.fields.push(field);
-            headers.push(name.as_bytes(), value.as_bytes());
         }
+        let mut headers = Headers::default();
+        headers.push(b":path", b"/");
+        headers.receive(&head.bytes, head.fields.iter().enumerate().map(received));
         (head, headers)
     }
 

@@ -40,6 +40,8 @@ pub struct TransformedResponse<'s, S> {
     trailers: Option<Trailers>,
     /// The transformers know that the body has ended.
     ended: bool,
+    /// The client gets no body, and how long it would be only the body could tell.
+    hides_length: bool,
 }
 
 /// What becomes of the body.
@@ -61,7 +63,14 @@ enum Body {
 
 impl<'s, S: Sink> TransformedResponse<'s, S> {
     pub fn new(sink: Compressing<'s, S>, compression: Option<ResponseCompression>) -> Self {
-        Self { sink, compression, body: Body::Passes, trailers: None, ended: false }
+        Self {
+            sink,
+            compression,
+            body: Body::Passes,
+            trailers: None,
+            ended: false,
+            hides_length: false,
+        }
     }
 
     /// Takes the head of a response and rewrites it as transformers want it. `exchange` and
@@ -96,8 +105,7 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
             false => transformation.response_body_need(),
         };
         if to_head && transformation.response_body_need() != BodyNeed::None {
-            // How long the body would be only the body could tell.
-            head.fields.retain(|field| field.known != Known::ContentLength);
+            self.hides_length = true;
             head.framing = Framing::None;
         }
         // A body for an empty response is known when the transformers have seen that it is.
@@ -130,6 +138,9 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
                 heads::write_response(head, &state.response_headers);
             }
             state.response_sent = true;
+        }
+        if self.hides_length {
+            head.fields.retain(|field| field.known != Known::ContentLength);
         }
         exchange.status = head.status;
         if matches!(head.status, 204 | 304) && head.framing != Framing::None {

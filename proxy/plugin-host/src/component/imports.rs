@@ -45,6 +45,24 @@ fn all(headers: &Headers) -> Pairs {
     pairs
 }
 
+/// The same in one run of bytes: for each the lengths of its name and value, as 32-bit numbers,
+/// then both. A component's allocator is called once for all of them.
+fn packed(headers: &Headers) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(headers.size() + 8 * headers.len());
+    for (name, value) in headers.iter() {
+        let name = match name {
+            b":authority" if headers.get(b"host").is_none() => b"host",
+            [b':', ..] => continue,
+            _ => name,
+        };
+        packed.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        packed.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        packed.extend_from_slice(name);
+        packed.extend_from_slice(value);
+    }
+    packed
+}
+
 fn first<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
     if name.starts_with(':') {
         return None;
@@ -105,6 +123,9 @@ pub(super) fn add_request(linker: &mut Linker<HostState>) -> Result<()> {
     })?;
     request.func_wrap("headers", |caller: Caller<'_>, (): ()| {
         Ok((all(&http(&caller)?.state.lock().request_headers),))
+    })?;
+    request.func_wrap("packed-headers", |caller: Caller<'_>, (): ()| {
+        Ok((packed(&http(&caller)?.state.lock().request_headers),))
     })?;
     request.func_wrap("query-parameter", |caller: Caller<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&caller)?;
@@ -216,6 +237,9 @@ pub(super) fn add_response(linker: &mut Linker<HostState>) -> Result<()> {
     })?;
     response.func_wrap("headers", |caller: Caller<'_>, (): ()| {
         Ok((all(&http(&caller)?.state.lock().response_headers),))
+    })?;
+    response.func_wrap("packed-headers", |caller: Caller<'_>, (): ()| {
+        Ok((packed(&http(&caller)?.state.lock().response_headers),))
     })
 }
 
@@ -225,14 +249,12 @@ pub(super) fn add_small(linker: &mut Linker<HostState>) -> Result<()> {
     exchange.func_wrap("get", |caller: Caller<'_>, (key,): (WasmStr,)| {
         let key = key.to_str(&caller)?;
         let state = http(&caller)?.state.lock();
-        let found = state.values.iter().find(|(known, _)| **known == *key.as_bytes());
-        Ok((found.map(|(_, value)| value.to_vec()),))
+        Ok((state.value(key.as_bytes()).map(<[u8]>::to_vec),))
     })?;
     exchange.func_wrap("set", |caller: Caller<'_>, (key, value): (WasmStr, WasmList<u8>)| {
         let key = key.to_str(&caller)?;
         let value = value.as_le_slice(&caller);
-        let mut state = http(&caller)?.state.lock();
-        Ok((set_value(&mut state.values, key.as_bytes(), value),))
+        Ok((http(&caller)?.state.lock().set_value(key.as_bytes(), value),))
     })?;
 
     let mut configuration = linker.instance("tollgate:plugin/configuration@0.1.0")?;
@@ -263,22 +285,6 @@ pub(super) fn add_small(linker: &mut Linker<HostState>) -> Result<()> {
     random.func_wrap("number", |_: Caller<'_>, (): ()| {
         Ok((getrandom::u64().map_err(|error| Error::msg(error.to_string()))?,))
     })
-}
-
-type Values = Vec<(Box<[u8]>, Box<[u8]>)>;
-
-/// Whether there was room.
-fn set_value(values: &mut Values, key: &[u8], value: &[u8]) -> bool {
-    let others = values.iter().filter(|(known, _)| **known != *key);
-    let size: usize = others.map(|(known, value)| known.len() + value.len()).sum();
-    if size + key.len() + value.len() > limits::EXCHANGE_VALUES {
-        return false;
-    }
-    match values.iter_mut().find(|(known, _)| **known == *key) {
-        Some((_, old)) => *old = value.into(),
-        None => values.push((key.into(), value.into())),
-    }
-    true
 }
 
 pub(super) fn add_log(linker: &mut Linker<HostState>) -> Result<()> {
@@ -312,4 +318,24 @@ pub(super) fn add_log(linker: &mut Linker<HostState>) -> Result<()> {
 fn append(line: &mut String, part: &str) {
     let room = limits::LOG_LINE - line.len();
     line.push_str(&part[..part.floor_char_boundary(room)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_headers_are_lengths_and_bytes_without_pseudo_headers() {
+        let mut headers = Headers::default();
+        for (name, value) in
+            [(":path", "/"), (":authority", "h"), ("x-a", "1"), ("x-a", ""), ("b", "caf\u{e9}")]
+        {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let expected = b"\x04\0\0\0\x01\0\0\0hosth\x03\0\0\0\x01\0\0\0x-a1\
+                         \x03\0\0\0\0\0\0\0x-a\x01\0\0\0\x05\0\0\0bcaf\xc3\xa9";
+        assert_eq!(packed(&headers), expected);
+        headers.push(b"host", b"other");
+        assert!(!packed(&headers).windows(5).any(|part| part == b"hosth"));
+    }
 }

@@ -124,9 +124,8 @@ impl<E: Exports> Pool<E> {
         store.limiter(|state| &mut state.limiter);
         clock::stop_when_used_up(&mut store);
         let clock = CallClock::start(Instant::now(), self.start_cpu_time);
-        store.set_epoch_deadline(clock.ticks());
+        self.shared.context.engine.begin(&mut store, clock.ticks());
         store.data_mut().clock = clock;
-        self.shared.context.engine.fill_fuel(&mut store);
         store.set_hostcall_fuel(self.shared.most_bytes_out);
         store.set_max_component_handles(limits::HANDLES);
         match self.instantiate(&mut store) {
@@ -315,8 +314,7 @@ impl<E: Exports> Lease<E> {
             // No clock has room for the longest durations that a configuration can have.
             state.wait_until = started + settings.wait.min(LONGEST_WAIT);
             let ticks = state.clock.ticks();
-            store.set_epoch_deadline(ticks);
-            context.engine.fill_fuel(store);
+            context.engine.begin(store, ticks);
             match self.pool.calls {
                 Calls::Direct => function.call(&mut *store, parameters),
                 // A fetch ends with `wait`; only WASI can take longer.

@@ -124,11 +124,11 @@ impl VmCell {
         f: impl FnOnce(&mut Vm) -> Result<T, PluginError>,
     ) -> Result<T, PluginError> {
         let Life::Running(running) = &mut *life else { return Err(self.gone()) };
-        running.vm.enter();
         let result = f(&mut running.vm).and_then(|value| {
             running.vm.finish_done()?;
             Ok(value)
         });
+        running.vm.leave();
         let later = &mut running.vm.state().later;
         if let Some(period) = later.tick.take() {
             running.ticks = self.tick(period);

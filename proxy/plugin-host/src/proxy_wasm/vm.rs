@@ -117,9 +117,8 @@ pub(super) struct Running {
     cpu_time: Duration,
     /// Epochs until a call's clock is looked at for the first time.
     ticks: u64,
-    /// When the last call ended, if nobody else had the VM since: the next begins then, and need
-    /// not ask for the time.
-    ended: Option<Instant>,
+    /// When the first callback of the event began that the VM is used for now.
+    began: Option<Instant>,
 }
 
 impl Running {
@@ -130,28 +129,39 @@ impl Running {
         function: &TypedFunc<P, R>,
         parameters: P,
     ) -> Result<R, PluginError> {
-        let began = self.ended.unwrap_or_else(Instant::now);
+        if self.began.is_none() {
+            self.begin();
+        }
+        self.store.data_mut().effective = context;
+        function.call(&mut self.store, parameters).map_err(|error| {
+            let state = self.store.data();
+            classify(&state.plugin, &error, &state.limiter)
+        })
+    }
+
+    /// To limits and metrics all callbacks of one event are one call.
+    fn begin(&mut self) {
+        let now = Instant::now();
+        self.began = Some(now);
         let state = self.store.data_mut();
-        state.effective = context;
-        state.clock = CallClock::start(began, self.cpu_time);
+        state.clock = CallClock::start(now, self.cpu_time);
         state.limiter.begin_call();
         state.lines.begin_call();
-        self.store.set_epoch_deadline(self.ticks);
-        self.engine.fill_fuel(&mut self.store);
-        let result = function.call(&mut self.store, parameters);
-        let ended = Instant::now();
-        self.ended = Some(ended);
+        self.engine.begin(&mut self.store, self.ticks);
+    }
+
+    fn end(&mut self) {
+        let Some(began) = self.began.take() else { return };
         let fuel = self.engine.used_fuel(&self.store);
         let state = self.store.data_mut();
         wasi::flush(state);
         let metrics = &state.plugin.metrics;
-        metrics.call(ended.duration_since(began));
+        metrics.call(began.elapsed());
         metrics.fuel(fuel);
         match state.lines.take_dropped() {
             0 => {}
             dropped => metrics.log_lines_dropped(dropped),
         }
-        result.map_err(|error| classify(&state.plugin, &error, &state.limiter))
     }
 
     /// Runs a callback that can read what was received. The parameter is the root context even if
@@ -178,8 +188,8 @@ impl Vm {
         let mut store = Store::new(&code.plugin.engine, State::new(code.plugin.clone(), cell));
         store.limiter(|state| &mut state.limiter);
         stop_when_used_up(&mut store);
-        store.set_epoch_deadline(store.data().clock.ticks());
-        code.plugin.engine.fill_fuel(&mut store);
+        let ticks = store.data().clock.ticks();
+        code.plugin.engine.begin(&mut store, ticks);
         let callbacks = match begin(code, &mut store) {
             Ok(callbacks) => callbacks,
             Err(error) => {
@@ -196,7 +206,7 @@ impl Vm {
             engine: code.plugin.engine.clone(),
             cpu_time,
             ticks: CallClock::start(Instant::now(), cpu_time).ticks(),
-            ended: None,
+            began: None,
         };
         Ok(Self { running, callbacks, is_higress: code.abi == Abi::V0_2_100 })
     }
@@ -205,9 +215,9 @@ impl Vm {
         self.running.store.data_mut()
     }
 
-    /// Somebody begins to use the VM.
-    pub(super) fn enter(&mut self) {
-        self.running.ended = None;
+    /// An event has been dealt with.
+    pub(super) fn leave(&mut self) {
+        self.running.end();
     }
 
     /// Makes a stream context.

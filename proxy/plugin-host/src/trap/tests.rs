@@ -19,7 +19,8 @@ fn failure(wat: &str) -> PluginError {
     let context = PluginContext::for_test("subject", settings);
     let mut store = Store::new(&context.engine, Limiter::new(&context));
     store.limiter(|limiter| limiter);
-    store.set_epoch_deadline(engine::deadline_ticks(context.settings.limits.cpu_time));
+    let ticks = engine::deadline_ticks(context.settings.limits.cpu_time);
+    context.engine.begin(&mut store, ticks);
     let mut linker = Linker::new(&context.engine);
     linker
         .func_wrap("host", "fail", || -> wasmtime::Result<()> {

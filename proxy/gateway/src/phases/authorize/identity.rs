@@ -7,7 +7,7 @@ use tollgate_template::JavaPattern;
 
 use crate::access_log::ContextVariable;
 use crate::exchange::{Exchange, ExchangeView};
-use crate::head::RequestHead;
+use crate::head::{Field, RequestHead};
 
 /// The identity sources of an authorizer, ready to be looked up.
 pub struct Sources {
@@ -135,10 +135,10 @@ impl Source {
 }
 
 fn header_values<'h>(head: &'h RequestHead, name: &str) -> impl Iterator<Item = &'h [u8]> {
-    let fields = head.fields.iter();
-    fields
-        .filter(move |field| head.name(field).eq_ignore_ascii_case(name.as_bytes()))
-        .map(|field| head.value(field))
+    let is_named = |field: &&Field| {
+        field.name.len() == name.len() && head.name(field).eq_ignore_ascii_case(name.as_bytes())
+    };
+    head.fields.iter().filter(is_named).map(|field| head.value(field))
 }
 
 #[cfg(test)]

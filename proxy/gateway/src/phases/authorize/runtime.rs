@@ -54,78 +54,100 @@ impl AuthorizerRuntime {
         }
     }
 
+    /// Whether the plugin wants the request's body.
     pub fn needs_body(&self) -> bool {
         self.plugin.as_ref().is_some_and(|plugin| plugin.current().settings().body)
     }
 
-    pub async fn authorize(
+    fn plugin(&self, exchange: &mut Exchange) -> Result<Arc<Plugin>, Refusal> {
+        let missing = || misconfigured(exchange, "the plugin that stands for it is not there");
+        self.plugin.as_ref().map(PluginSlot::current).ok_or_else(missing)
+    }
+
+    /// Authorizes by a decision that was kept, or refuses what the plugin is not asked about.
+    /// None: the plugin has to be asked.
+    pub fn at_once(
         &self,
         stage: &StageRuntime,
         head: &mut RequestHead,
         exchange: &mut Exchange,
-        body: Option<&[u8]>,
-    ) -> Result<(), Refusal> {
-        let Some(plugin) = &self.plugin else {
-            return Err(misconfigured(exchange, "the plugin that stands for it is not there"));
+    ) -> Option<Result<(), Refusal>> {
+        let plugin = match self.plugin(exchange) {
+            Ok(plugin) => plugin,
+            Err(refusal) => return Some(Err(refusal)),
         };
         let arn = MethodArn::new(&stage.compiled, method(head), &exchange.resource_path);
         if arn.len() > MAXIMUM_METHOD_ARN {
-            return Err(arn_too_long());
+            return Some(Err(arn_too_long()));
         }
-        let key = match self.requires_identity {
+        let kept = match self.requires_identity {
             true => {
-                let key = self.sources.key(head, exchange);
-                Some(key.ok_or(Refusal::of(GatewayResponseType::Unauthorized))?)
+                let Some(key) = self.sources.key(head, exchange) else {
+                    return Some(Err(Refusal::of(GatewayResponseType::Unauthorized)));
+                };
+                let decisions = self.decisions.as_ref();
+                decisions.and_then(|decisions| decisions.find(&key, &plugin, exchange.started))
             }
             false => None,
         };
-        let plugin = plugin.current();
-        let cache = self.decisions.as_ref().zip(key.as_deref());
-        let found =
-            cache.and_then(|(decisions, key)| decisions.find(key, &plugin, exchange.started));
-        let authorized = match found {
-            Some(authorized) => {
-                plugin.count_decision_cache(true);
-                exchange.authorization.latency = Some(Duration::ZERO);
-                authorized
-            }
-            None if !self.sources.is_valid(head) => {
-                return Err(Refusal::of(GatewayResponseType::Unauthorized));
-            }
-            None => {
-                // Boxed, for it is rare and large, and every connection would have room for it.
-                if cache.is_some() {
-                    plugin.count_decision_cache(false);
-                }
-                let asked = Box::pin(ask(&plugin, head, exchange, body)).await;
-                let (authorized, time_to_live) = asked?;
-                if let Some((decisions, key)) = cache {
-                    decisions.keep(key, &plugin, &authorized, time_to_live, Instant::now());
-                }
-                authorized
-            }
-        };
-        exchange.authorization.authorizer_status = Some(200);
-        let evaluation = match &authorized.policy {
-            Some(policy) => policy::evaluate(policy, head, exchange),
-            None => Evaluation::Allow,
-        };
-        // Table A of auth §3.1: both are of one account.
-        let denied = match evaluation.or(exchange.resource_policy) {
-            Evaluation::Allow => None,
-            Evaluation::ExplicitDeny => Some(EXPLICIT_DENY),
-            Evaluation::ImplicitDeny => Some(IMPLICIT_DENY),
-        };
-        exchange.authorization.authorize_status = Some(denied.map_or(200, |_| 403));
-        if let Some(message) = denied {
-            return Err(access_denied(message));
+        if let Some(authorized) = kept {
+            plugin.count_decision_cache(true);
+            exchange.authorization.latency = Some(Duration::ZERO);
+            return Some(settle(authorized, head, exchange));
         }
-        for edit in &authorized.headers {
-            apply(edit, head);
-        }
-        exchange.authorized = Some(authorized);
-        Ok(())
+        let is_valid = self.sources.is_valid(head);
+        (!is_valid).then(|| Err(Refusal::of(GatewayResponseType::Unauthorized)))
     }
+
+    /// Asks the plugin, after [`Self::at_once`] knew nothing.
+    pub async fn authorize(
+        &self,
+        head: &mut RequestHead,
+        exchange: &mut Exchange,
+        body: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
+        let plugin = self.plugin(exchange)?;
+        if body.is_some_and(|body| body.len() > plugin.settings().limits.body) {
+            return Err(Refusal::body_too_large_for("the authorizer"));
+        }
+        let cache = self.decisions.as_ref().zip(self.sources.key(head, exchange));
+        if cache.is_some() {
+            plugin.count_decision_cache(false);
+        }
+        let (authorized, time_to_live) = ask(&plugin, head, exchange, body).await?;
+        if let Some((decisions, key)) = cache {
+            decisions.keep(&key, &plugin, &authorized, time_to_live, Instant::now());
+        }
+        settle(authorized, head, exchange)
+    }
+}
+
+/// What an allow means for the request.
+fn settle(
+    authorized: Arc<Authorized>,
+    head: &mut RequestHead,
+    exchange: &mut Exchange,
+) -> Result<(), Refusal> {
+    exchange.authorization.authorizer_status = Some(200);
+    let evaluation = match &authorized.policy {
+        Some(policy) => policy::evaluate(policy, head, exchange),
+        None => Evaluation::Allow,
+    };
+    // Table A of auth §3.1: both are of one account.
+    let denied = match evaluation.or(exchange.resource_policy) {
+        Evaluation::Allow => None,
+        Evaluation::ExplicitDeny => Some(EXPLICIT_DENY),
+        Evaluation::ImplicitDeny => Some(IMPLICIT_DENY),
+    };
+    exchange.authorization.authorize_status = Some(denied.map_or(200, |_| 403));
+    if let Some(message) = denied {
+        return Err(access_denied(message));
+    }
+    for edit in &authorized.headers {
+        apply(edit, head);
+    }
+    exchange.authorized = Some(authorized);
+    Ok(())
 }
 
 fn apply(edit: &HeaderEdit, head: &mut RequestHead) {
