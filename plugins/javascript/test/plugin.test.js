@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Gateway } from "../testing/gateway.js";
+import { Gateway, imports } from "../testing/gateway.js";
 
 const ID = "5f2d8c1e-session";
 
@@ -87,4 +87,10 @@ test("UTF-8 is read and written whole", async () => {
     assert.equal(utf8.decode(new TextEncoder().encode(text)), text);
   }
   assert.throws(() => utf8.decode(new Uint8Array([0xff])), URIError);
+});
+
+test("the played gateway packs headers as lengths and bytes", () => {
+  const gateway = new Gateway();
+  const packed = gateway.call({ headers: { "X-A": "é" } }, () => imports.request.packedHeaders());
+  assert.deepEqual([...packed], [3, 0, 0, 0, 2, 0, 0, 0, ...Buffer.from("x-aé")]);
 });

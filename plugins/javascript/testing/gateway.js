@@ -19,10 +19,20 @@ const call = () => {
 const first = (pairs, name) => pairs.find(([key]) => key === name)?.[1] ?? null;
 const all = (pairs, name) => pairs.filter(([key]) => key === name).map(([, value]) => value);
 
+const packed = (pairs) =>
+  Uint8Array.from(
+    pairs.flatMap((pair) => {
+      const parts = pair.map(encode);
+      const lengths = new Uint32Array(parts.map((part) => part.length));
+      return [...new Uint8Array(lengths.buffer), ...parts[0], ...parts[1]];
+    }),
+  );
+
 const message = (part) => ({
   header: (name) => first(part().headers, name.toLowerCase()),
   headerValues: (name) => all(part().headers, name.toLowerCase()),
   headers: () => part().headers,
+  packedHeaders: () => packed(part().headers),
 });
 
 /** The modules tollgate:plugin/…: each function as types/tollgate-plugin.d.ts says. */

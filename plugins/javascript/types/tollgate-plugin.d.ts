@@ -29,6 +29,11 @@ declare module "tollgate:plugin/request@0.1.0" {
     headerValues(name: string): string[];
     /** Names in lower case, repeated ones apart. */
     headers(): Pair[];
+    /**
+     * The same in one run of bytes, as received: for each the lengths of its name and value, two
+     * little-endian 32-bit numbers, then the bytes of both.
+     */
+    packedHeaders(): Uint8Array;
     queryParameter(name: string): string | null;
     queryParameters(): Pair[];
     pathParameter(name: string): string | null;
@@ -52,6 +57,7 @@ declare module "tollgate:plugin/response@0.1.0" {
     header(name: string): string | null;
     headerValues(name: string): string[];
     headers(): Pair[];
+    packedHeaders(): Uint8Array;
   };
   export default response;
 }

@@ -44,6 +44,7 @@
 pub mod bindings;
 
 mod request;
+mod headers;
 mod decision;
 mod edits;
 mod configuration;
@@ -62,6 +63,7 @@ pub use edits::{
     BodyAction, BodyHandling, HeaderEdit, Reply, RequestAction, RequestEdits, ResponseAction,
     ResponseEdits,
 };
+pub use headers::{Header, Headers, Iter as HeadersIter};
 pub use request::{ClientCertificate, Request, Response};
 
 /// The gateway's functions: the imports of the component, or those of [`testing`].

@@ -1,6 +1,6 @@
 //! The request and the response of the running call.
 
-use crate::host;
+use crate::{Headers, host};
 
 pub use crate::bindings::tollgate::plugin::request::Certificate as ClientCertificate;
 
@@ -68,8 +68,8 @@ impl Request {
     }
 
     /// All headers in the order received; names in lower case, repeated ones apart.
-    pub fn headers(&self) -> Vec<(String, String)> {
-        host::request::headers()
+    pub fn headers(&self) -> Headers {
+        Headers::new(host::request::packed_headers())
     }
 
     /// The token of `Authorization: Bearer TOKEN`; the scheme is compared without case.
@@ -170,7 +170,7 @@ impl Response {
     }
 
     /// All headers in order; names in lower case, repeated ones apart.
-    pub fn headers(&self) -> Vec<(String, String)> {
-        host::response::headers()
+    pub fn headers(&self) -> Headers {
+        Headers::new(host::response::packed_headers())
     }
 }

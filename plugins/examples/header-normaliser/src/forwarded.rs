@@ -23,12 +23,12 @@ impl ForwardedFor {
     /// The addresses to keep, of those in the header's values: each proxy appends its peer's, so
     /// only what stands right of the last address that isn't a trusted proxy's can be believed,
     /// and that address itself. `peer` is who connected to the gateway.
-    pub fn clean(&self, values: &[String], peer: &str) -> Option<String> {
+    pub fn clean<T: AsRef<str>>(&self, values: &[T], peer: &str) -> Option<String> {
         let is_trusted = |address: IpAddr| self.trusted.iter().any(|it| it.contains(address));
         if !peer.parse().is_ok_and(is_trusted) {
             return None;
         }
-        let entries = values.iter().flat_map(|value| value.split(','));
+        let entries = values.iter().flat_map(|value| value.as_ref().split(','));
         let mut kept = Vec::new();
         for entry in entries.rev() {
             // What isn't an address was vouched for by nobody, nor was what stands before it.
@@ -109,8 +109,7 @@ mod tests {
             ("::ffff:10.1.2.3", &["1.1.1.1"], Some("1.1.1.1")),
         ];
         for (peer, values, expected) in table {
-            let values: Vec<_> = values.iter().map(|it| (*it).to_owned()).collect();
-            assert_eq!(forwarded_for.clean(&values, peer).as_deref(), expected, "{values:?}");
+            assert_eq!(forwarded_for.clean(values, peer).as_deref(), expected, "{values:?}");
         }
     }
 

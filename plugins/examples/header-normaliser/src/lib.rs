@@ -31,8 +31,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tollgate_plugin_sdk::{
-    Configuration, HeaderEdit, Request, RequestAction, RequestEdits, Response, ResponseAction,
-    ResponseEdits, Transformer, transformer,
+    Configuration, HeaderEdit, Headers, Request, RequestAction, RequestEdits, Response,
+    ResponseAction, ResponseEdits, Transformer, transformer,
 };
 
 use crate::forwarded::ForwardedFor;
@@ -71,20 +71,16 @@ struct Edits {
     lower_case: Vec<Pattern>,
     set: Vec<(String, String)>,
     add: Vec<(String, String)>,
-    reads: Reads,
+    concerned: Concerned,
 }
 
-/// The headers that have to be known.
-enum Reads {
-    /// Some rule is for all headers that begin in a certain way.
-    All,
-    Named(Vec<String>),
-}
-
-impl Default for Reads {
-    fn default() -> Self {
-        Self::Named(Vec::new())
-    }
+/// The headers that some rule is about.
+#[derive(Default)]
+struct Concerned {
+    names: Vec<String>,
+    beginnings: Vec<String>,
+    /// Lengths of the names, as bits: most headers are known by theirs not to be among them.
+    lengths: u64,
 }
 
 impl From<Rules> for Edits {
@@ -99,12 +95,34 @@ impl From<Rules> for Edits {
             lower_case: rules.lower_case,
             set: pairs(rules.set),
             add: pairs(rules.add),
-            reads: Reads::All,
+            concerned: Concerned::default(),
         };
         edits.rename.iter_mut().for_each(|(_, new)| new.make_ascii_lowercase());
-        edits.reads = edits.reads();
+        edits.concerned = edits.concerned();
         edits
     }
+}
+
+impl Concerned {
+    fn has(&self, name: &[u8]) -> bool {
+        self.beginnings.iter().any(|it| begins(name, it))
+            || self.lengths & length_bit(name.len()) != 0
+                && self.names.iter().any(|it| begins(name, it) && it.len() == name.len())
+    }
+}
+
+/// `starts_with`, without a call where the first bytes differ.
+#[inline(always)]
+fn begins(name: &[u8], beginning: &str) -> bool {
+    match beginning.as_bytes() {
+        [] => true,
+        [first, ..] if name.first() != Some(first) => false,
+        beginning => name.starts_with(beginning),
+    }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
 }
 
 /// A name, or the beginning of names.
@@ -141,11 +159,15 @@ transformer!(Normaliser);
 impl Transformer for Normaliser {
     fn on_request(request: &Request) -> RequestAction {
         let settings: &Settings = &SETTINGS;
+        if settings.request.are_none() && settings.forwarded_for.is_none() {
+            return RequestAction::Pass;
+        }
+        let headers = request.headers();
         let mut edits = RequestEdits::new();
-        edits.headers =
-            settings.request.edits(|| request.headers(), |name| request.header_values(name));
+        edits.headers = settings.request.edits(&headers);
         if let Some(forwarded_for) = &settings.forwarded_for {
-            let values = request.header_values("x-forwarded-for");
+            let named = headers.iter().filter(|it| it.name_bytes() == b"x-forwarded-for");
+            let values: Vec<_> = named.map(|it| it.value()).collect();
             if !values.is_empty() {
                 edits = match forwarded_for.clean(&values, &request.source_address()) {
                     Some(value) => edits.set_header("x-forwarded-for", value),
@@ -153,14 +175,17 @@ impl Transformer for Normaliser {
                 };
             }
         }
-        edits.into()
+        if edits.headers.is_empty() { RequestAction::Pass } else { edits.into() }
     }
 
     fn on_response(_: &Request, response: &Response) -> ResponseAction {
+        let rules = &SETTINGS.response;
+        if rules.are_none() {
+            return ResponseAction::Pass;
+        }
         let mut edits = ResponseEdits::new();
-        edits.headers =
-            SETTINGS.response.edits(|| response.headers(), |name| response.header_values(name));
-        edits.into()
+        edits.headers = rules.edits(&response.headers());
+        if edits.headers.is_empty() { ResponseAction::Pass } else { edits.into() }
     }
 }
 
@@ -168,51 +193,46 @@ impl Transformer for Normaliser {
 struct Header<'a> {
     name: Cow<'a, str>,
     /// None for a header that isn't there.
-    values: Vec<String>,
+    values: Vec<Cow<'a, str>>,
     /// Whether it isn't as it came.
     is_edited: bool,
 }
 
 impl Edits {
-    fn reads(&self) -> Reads {
-        let mut names = Vec::new();
+    fn are_none(&self) -> bool {
+        self.concerned.names.is_empty() && self.concerned.beginnings.is_empty()
+    }
+
+    fn concerned(&self) -> Concerned {
+        let mut concerned = Concerned::default();
         for pattern in self.remove.iter().chain(&self.trim).chain(&self.lower_case) {
             match pattern {
-                Pattern::Name(name) => names.push(name),
-                Pattern::Beginning(_) => return Reads::All,
+                Pattern::Name(name) => concerned.names.push(name.clone()),
+                Pattern::Beginning(beginning) => concerned.beginnings.push(beginning.clone()),
             }
         }
-        names.extend(self.rename.iter().flat_map(|(old, new)| [old, new]));
-        names.extend(self.add.iter().map(|(name, _)| name));
-        names.sort_unstable();
-        names.dedup();
-        // What a header was is of no interest where it is removed, or only set.
-        let is_renamed = |name: &str| self.rename.iter().any(|(old, _)| old == name);
-        let is_set = |name: &str| self.set.iter().any(|(set, _)| set == name);
-        names.retain(|name| !self.removes(name) && (is_renamed(name) || !is_set(name)));
-        Reads::Named(names.into_iter().cloned().collect())
+        let pairs = self.rename.iter().flat_map(|(old, new)| [old, new]);
+        let names = pairs.chain(self.set.iter().chain(&self.add).map(|(name, _)| name));
+        concerned.names.extend(names.cloned());
+        concerned.names.sort_unstable();
+        concerned.names.dedup();
+        concerned.lengths = concerned.names.iter().fold(0, |all, it| all | length_bit(it.len()));
+        concerned
     }
 
     fn removes(&self, name: &str) -> bool {
         self.remove.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// The edits that make of a message's headers what is wanted. Where all of them are read, none
-    /// is for a header that is right already.
-    fn edits(
-        &self,
-        all: impl FnOnce() -> Vec<(String, String)>,
-        values_of: impl Fn(&str) -> Vec<String>,
-    ) -> Vec<HeaderEdit> {
-        let mut headers = match &self.reads {
-            Reads::All => self.of_all(all()),
-            Reads::Named(names) => self.of_named(names, values_of),
-        };
+    /// The edits that make of a message's headers what is wanted; none for a header that is right
+    /// already.
+    fn edits(&self, headers: &Headers) -> Vec<HeaderEdit> {
+        let mut headers = self.read(headers);
         self.apply(&mut headers);
         let mut edits = Vec::with_capacity(headers.len());
         for Header { name, values, .. } in headers.into_iter().filter(|header| header.is_edited) {
+            let mut values = values.into_iter().map(Cow::into_owned);
             let name = name.into_owned();
-            let mut values = values.into_iter();
             let Some(first) = values.next() else {
                 edits.push(HeaderEdit::Remove(name));
                 continue;
@@ -225,50 +245,27 @@ impl Edits {
         edits
     }
 
-    /// All headers, without those to be removed.
-    fn of_all(&self, mut all: Vec<(String, String)>) -> Vec<Header<'_>> {
-        // Pseudo-headers, where the gateway shows any, are no headers.
-        all.retain(|(name, _)| !name.starts_with(':'));
+    /// The headers that rules are about, those to be removed without values.
+    fn read<'a>(&'a self, headers: &'a Headers) -> Vec<Header<'a>> {
+        let mut found: Vec<_> =
+            headers.iter().filter(|header| self.concerned.has(header.name_bytes())).collect();
         // Stable: the values of a header stay in order.
-        all.sort_by(|one, other| one.0.cmp(&other.0));
-        let mut headers: Vec<Header<'_>> = Vec::with_capacity(all.len() + self.set.len());
-        for (name, value) in all {
-            match headers.last_mut() {
-                Some(header) if header.name == name => header.values.push(value),
-                _ => headers.push(Header {
-                    name: Cow::Owned(name),
-                    values: vec![value],
-                    is_edited: false,
-                }),
+        found.sort_by_key(|header| header.name_bytes());
+        let mut read: Vec<Header<'a>> = Vec::with_capacity(found.len() + self.set.len());
+        for header in found {
+            let name = header.name();
+            match read.last_mut() {
+                Some(last) if last.name == name => last.values.push(header.value()),
+                _ => {
+                    read.push(Header { name, values: vec![header.value()], is_edited: false });
+                }
             }
         }
-        for header in headers.iter_mut().filter(|header| self.removes(&header.name)) {
+        for header in read.iter_mut().filter(|header| self.removes(&header.name)) {
             header.values.clear();
             header.is_edited = true;
         }
-        headers
-    }
-
-    /// The headers that rules name, those to be removed as if they were there.
-    fn of_named<'a>(
-        &'a self,
-        names: &'a [String],
-        values_of: impl Fn(&str) -> Vec<String>,
-    ) -> Vec<Header<'a>> {
-        let mut headers = Vec::with_capacity(self.remove.len() + names.len() + self.set.len());
-        for pattern in &self.remove {
-            if let Pattern::Name(name) = pattern {
-                let name = Cow::Borrowed(name.as_str());
-                headers.push(Header { name, values: Vec::new(), is_edited: true });
-            }
-        }
-        for name in names {
-            let values = values_of(name);
-            if !values.is_empty() {
-                headers.push(Header { name: Cow::Borrowed(name), values, is_edited: false });
-            }
-        }
-        headers
+        read
     }
 
     /// The rules after `remove`.
@@ -286,32 +283,34 @@ impl Edits {
                 header.change(trimmed);
             }
             if self.lower_case.iter().any(|pattern| pattern.matches(&header.name)) {
-                header.change(str::to_lowercase);
+                header.change(lower_case);
             }
         }
         for (name, value) in &self.set {
-            put(headers, name, vec![value.clone()]);
+            put(headers, name, vec![Cow::Borrowed(value)]);
         }
         for (name, value) in &self.add {
             if !headers.iter().any(|it| it.name == *name && !it.values.is_empty()) {
-                put(headers, name, vec![value.clone()]);
+                put(headers, name, vec![Cow::Borrowed(value)]);
             }
         }
     }
 }
 
 impl Header<'_> {
-    fn change(&mut self, change: fn(&str) -> String) {
+    /// Changes the values for which the function gives another one.
+    fn change(&mut self, change: fn(&str) -> Option<String>) {
         for value in &mut self.values {
-            let changed = change(value);
-            self.is_edited |= changed != *value;
-            *value = changed;
+            if let Some(changed) = change(value) {
+                *value = Cow::Owned(changed);
+                self.is_edited = true;
+            }
         }
     }
 }
 
 /// Gives a header these values.
-fn put<'a>(headers: &mut Vec<Header<'a>>, name: &'a str, values: Vec<String>) {
+fn put<'a>(headers: &mut Vec<Header<'a>>, name: &'a str, values: Vec<Cow<'a, str>>) {
     match headers.iter_mut().find(|header| header.name == name) {
         Some(header) => {
             header.is_edited |= header.values != values;
@@ -321,14 +320,38 @@ fn put<'a>(headers: &mut Vec<Header<'a>>, name: &'a str, values: Vec<String>) {
     }
 }
 
-fn trimmed(value: &str) -> String {
-    value.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+fn trimmed(value: &str) -> Option<String> {
+    let mut before = b' ';
+    let is_wrong = |byte: &u8| {
+        let is_wrong = *byte == b'\t' || *byte == b' ' && before == b' ';
+        before = *byte;
+        is_wrong
+    };
+    if !value.as_bytes().iter().any(is_wrong) && (before != b' ' || value.is_empty()) {
+        return None;
+    }
+    let mut trimmed = String::with_capacity(value.len());
+    for word in value.split([' ', '\t']).filter(|word| !word.is_empty()) {
+        if !trimmed.is_empty() {
+            trimmed.push(' ');
+        }
+        trimmed.push_str(word);
+    }
+    Some(trimmed)
+}
+
+fn lower_case(value: &str) -> Option<String> {
+    if !value.is_ascii() {
+        let lower = value.to_lowercase();
+        return (lower != value).then_some(lower);
+    }
+    let has_upper = value.bytes().any(|byte| byte.is_ascii_uppercase());
+    has_upper.then(|| value.to_ascii_lowercase())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
+    use tollgate_plugin_sdk::Decision;
     use tollgate_plugin_sdk::testing::{Answer, Exchange, Gateway};
 
     use super::*;
@@ -356,37 +379,74 @@ mod tests {
         assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
-    #[test]
-    fn headers_that_are_right_are_not_edited() {
-        let edits: Edits = serde_json::from_str(r#"{"trim": ["*"], "add": {"a": "b"}}"#).unwrap();
-        let headers = vec![("a".to_owned(), "x y".to_owned()), ("a".to_owned(), "z".to_owned())];
-        assert_eq!(edits.edits(|| headers, |_| unreachable!()), []);
+    /// The edits that rules make of a request's headers.
+    fn edits(rules: &str, headers: &[(&str, &str)]) -> Vec<HeaderEdit> {
+        let exchange = headers
+            .iter()
+            .fold(Exchange::get("/"), |exchange, (name, value)| exchange.header(name, value));
+        let mut headers = None;
+        let read = |request: &Request| {
+            headers = Some(request.headers());
+            Decision::deny()
+        };
+        Gateway::new().authorize(read, &exchange);
+        let edits: Edits = serde_json::from_str(rules).unwrap();
+        edits.edits(&headers.unwrap())
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
     }
 
     #[test]
-    fn only_headers_that_matter_are_asked_for() {
+    fn headers_that_are_right_are_not_edited() {
+        let rules = r#"{"trim": ["*"], "lowerCase": ["a"], "add": {"a": "b"}, "set": {"c": "1"},
+            "remove": ["d", "x-*"], "rename": {"e": "f"}}"#;
+        let headers = [("a", "x y"), ("a", "z"), ("A", ""), ("b", "\u{e9}, X y"), ("c", "1")];
+        assert_eq!(edits(rules, &headers), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_edited_and_nothing_else() {
         let rules = r#"{"remove": ["a"], "rename": {"Old": "New"}, "set": {"b": "1", "old": "2"},
-            "add": {"a": "3", "c": "4"}, "trim": ["b", "d"]}"#;
-        let edits: Edits = serde_json::from_str(rules).unwrap();
-        let asked = RefCell::new(Vec::new());
-        let made = edits.edits(
-            || unreachable!(),
-            |name| {
-                asked.borrow_mut().push(name.to_owned());
-                if name == "old" { vec!["x".to_owned(), "y".to_owned()] } else { Vec::new() }
-            },
-        );
-        assert_eq!(asked.into_inner(), ["c", "d", "new", "old"]);
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            "add": {"a": "3", "c": "4"}, "trim": ["b", "d"], "lowerCase": ["d"]}"#;
+        let headers = [
+            ("old", "x"),
+            ("other", " X"),
+            ("old", "y"),
+            ("a", "0"),
+            ("d", " \u{c9}T\u{e9}\t "),
+            ("d", "a"),
+        ];
         let expected = [
             HeaderEdit::Set(pair("a", "3")),
+            HeaderEdit::Set(pair("d", "\u{e9}t\u{e9}")),
+            HeaderEdit::Append(pair("d", "a")),
             HeaderEdit::Set(pair("old", "2")),
             HeaderEdit::Set(pair("new", "x")),
             HeaderEdit::Append(pair("new", "y")),
             HeaderEdit::Set(pair("b", "1")),
             HeaderEdit::Set(pair("c", "4")),
         ];
-        assert_eq!(made, expected);
+        assert_eq!(edits(rules, &headers), expected);
+    }
+
+    #[test]
+    fn space_is_trimmed_everywhere() {
+        let table = [
+            ("", None),
+            ("a", None),
+            ("a b", None),
+            (" ", Some("")),
+            (" a", Some("a")),
+            ("a ", Some("a")),
+            ("a  b", Some("a b")),
+            ("a\tb", Some("a b")),
+            ("\t \u{e9} \t\u{20ac}\t", Some("\u{e9} \u{20ac}")),
+        ];
+        for (value, expected) in table {
+            assert_eq!(trimmed(value).as_deref(), expected, "{value:?}");
+        }
     }
 
     #[test]

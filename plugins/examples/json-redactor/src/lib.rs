@@ -20,17 +20,20 @@
 //! than 128 is refused as invalid JSON. With paths for responses the request's `accept-encoding`
 //! is removed, so that the backend doesn't compress what has to be read.
 
+mod document;
 mod paths;
 mod redact;
+#[cfg(test)]
+mod differential;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tollgate_plugin_sdk::{
     BodyAction, Configuration, Reply, Request, RequestAction, RequestEdits, Response,
     ResponseAction, ResponseEdits, Transformer, transformer, warn,
 };
 
 use crate::paths::Paths;
-use crate::redact::Redaction;
+use crate::redact::{Redaction, Replacement};
 
 static SETTINGS: Configuration<Settings> = Configuration::json();
 
@@ -41,8 +44,8 @@ struct Settings {
     request: Paths,
     #[serde(default)]
     response: Paths,
-    #[serde(default = "redacted")]
-    replacement: serde_json::Value,
+    #[serde(default = "redacted", deserialize_with = "json")]
+    replacement: Replacement,
     #[serde(default)]
     invalid_json: InvalidJson,
 }
@@ -55,8 +58,12 @@ enum InvalidJson {
     Pass,
 }
 
-fn redacted() -> serde_json::Value {
-    "[redacted]".into()
+fn redacted() -> Replacement {
+    br#""[redacted]""#.to_vec().into()
+}
+
+fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Replacement, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(|it| it.to_string().into_bytes().into())
 }
 
 struct Redactor;
@@ -112,7 +119,7 @@ fn redact(paths: &Paths, body: &[u8], refusal: fn() -> Reply) -> BodyAction {
         return BodyAction::Pass;
     }
     let settings: &Settings = &SETTINGS;
-    match redact::redact(body, paths, settings.replacement.to_string().as_bytes()) {
+    match redact::redact(body, paths, &settings.replacement) {
         Redaction::Nothing => BodyAction::Pass,
         Redaction::Replaced(body) => BodyAction::Replace(body),
         Redaction::Invalid { at } => match settings.invalid_json {

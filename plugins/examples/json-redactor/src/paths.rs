@@ -1,113 +1,156 @@
 //! Paths, and how they are followed through a document.
 //!
 //! All steps of all paths are numbered, up to 64. While a document is read, a bit set says which
-//! step each path is at: `Paths::start` at the top, and at each child what `Paths::name` or
-//! `Paths::index` makes of its parent's set. Bit `n` in the result means that step `n` is to be
-//! matched next below that child; a path that has no step left has matched.
+//! step each path is at: `Paths::start` at the top. `Paths::name` and `Paths::index` give those that
+//! select a child; where the last of a path is among them, the child is to be redacted, and
+//! otherwise `Paths::below` gives the set for the child's own children.
 
 use serde::Deserialize;
 
 /// Which steps are to be matched by the children of a value.
 pub type Steps = u64;
 
-/// Steps below a child, and whether the child itself is to be redacted.
-#[derive(Clone, Copy)]
-pub struct Below {
-    pub steps: Steps,
-    pub redact: bool,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Paths {
-    steps: Vec<Step>,
+    selectors: Vec<Selector>,
     start: Steps,
+    /// Steps that are the last of their paths.
+    last: Steps,
     /// Steps that may be matched at any depth.
     anywhere: Steps,
-    /// Steps that select a name, and those that select any child.
+    /// Steps that select a name, a place, any child.
     names: Steps,
+    indexes: Steps,
     any: Steps,
-    /// Lengths that names of steps have, as bits: most members are known by theirs not to be meant.
-    lengths: u64,
+    kinds: Names,
+}
+
+/// Which names may be among some: a bit for each of 64 kinds of names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names(u64);
+
+impl Names {
+    const ALL: Self = Self(!0);
+
+    /// False for most names that are not. The first and last byte of an empty one are quotes.
+    #[inline(always)]
+    pub fn may_have(self, first: u8, last: u8, length: usize) -> bool {
+        let kind = 2 * u32::from(first) + 7 * u32::from(last) + 3 * length as u32;
+        (self.0 >> (kind % 64)) & 1 != 0
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        let [first, last] = [name.first(), name.last()].map(|it| it.copied().unwrap_or(b'"'));
+        let kinds = (0..64).map(|kind| Self(1 << kind));
+        let own = kinds.filter(|kind| kind.may_have(first, last, name.len()));
+        self.0 |= own.fold(0, |all, kind| all | kind.0);
+    }
 }
 
 #[derive(Debug)]
-struct Step {
-    selects: Selector,
-    is_last: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
 enum Selector {
     Name(String),
     Index(usize),
     Any,
 }
 
+/// `==` for short slices without a call.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if !(4..=8).contains(&one.len()) {
+        return one == other;
+    }
+    one.first_chunk::<4>() == other.first_chunk() && one.last_chunk::<4>() == other.last_chunk()
+}
+
 impl Paths {
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.selectors.is_empty()
     }
 
     pub fn start(&self) -> Steps {
         self.start
     }
 
-    /// Goes to a member of an object. `name` is unescaped.
-    #[inline(always)]
-    pub fn name(&self, steps: Steps, name: &[u8]) -> Below {
-        let is_length_wanted = self.lengths & length_bit(name) != 0;
-        let candidates = self.any | if is_length_wanted { self.names } else { 0 };
-        if steps & candidates == 0 {
-            return self.nothing_selected(steps);
+    /// Which members these steps may select to be redacted or followed.
+    pub fn wanted(&self, steps: Steps) -> Names {
+        match steps {
+            // Below any child the same may be matched again, but a text has nothing below.
+            _ if self.redacts(self.any(steps)) => Names::ALL,
+            _ if steps & self.names == 0 => Names::default(),
+            _ => self.kinds,
         }
-        self.below(steps, candidates, |selector| match selector {
-            Selector::Name(wanted) => wanted.as_bytes() == name,
-            Selector::Any => true,
-            Selector::Index(_) => false,
-        })
     }
 
-    /// Goes to an element of an array.
-    #[inline(always)]
-    pub fn index(&self, steps: Steps, index: usize) -> Below {
-        let candidates = !self.names;
-        if steps & candidates == 0 {
-            return self.nothing_selected(steps);
-        }
-        self.below(steps, candidates, |selector| match selector {
-            Selector::Index(wanted) => *wanted == index,
-            Selector::Any => true,
-            Selector::Name(_) => false,
-        })
+    pub fn has_indexes(&self, steps: Steps) -> bool {
+        steps & self.indexes != 0
     }
 
-    fn nothing_selected(&self, steps: Steps) -> Below {
-        Below { steps: steps & self.anywhere, redact: false }
+    /// The steps that select any child.
+    #[inline(always)]
+    pub fn any(&self, steps: Steps) -> Steps {
+        steps & self.any
+    }
+
+    /// The steps that select a member of an object. `name` is unescaped.
+    #[inline(always)]
+    pub fn name(&self, steps: Steps, name: &[u8]) -> Steps {
+        let [first, last] = [name.first(), name.last()].map(|it| it.copied().unwrap_or(b'"'));
+        match self.kinds.may_have(first, last, name.len()) {
+            true => self.named(steps, name),
+            false => self.any(steps),
+        }
     }
 
     #[inline(never)]
-    fn below(
+    fn named(&self, steps: Steps, name: &[u8]) -> Steps {
+        self.selecting(steps, self.names, |selector| {
+            matches!(selector, Selector::Name(wanted) if is_same(wanted.as_bytes(), name))
+        })
+    }
+
+    /// The steps that select an element of an array.
+    #[inline(never)]
+    pub fn index(&self, steps: Steps, index: usize) -> Steps {
+        self.selecting(
+            steps,
+            self.indexes,
+            |selector| matches!(selector, Selector::Index(wanted) if *wanted == index),
+        )
+    }
+
+    #[inline(always)]
+    fn selecting(
         &self,
         steps: Steps,
         candidates: Steps,
-        selected: impl Fn(&Selector) -> bool,
-    ) -> Below {
-        let mut below = self.nothing_selected(steps);
+        is_selecting: impl Fn(&Selector) -> bool,
+    ) -> Steps {
+        let mut matched = self.any(steps);
         let mut rest = steps & candidates;
         while rest != 0 {
-            let number = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            let step = &self.steps[number];
-            if selected(&step.selects) {
-                if step.is_last {
-                    below.redact = true;
-                } else {
-                    below.steps |= 1 << (number + 1);
-                }
+            if is_selecting(&self.selectors[rest.trailing_zeros() as usize]) {
+                matched |= rest & rest.wrapping_neg();
             }
+            rest &= rest - 1;
         }
-        below
+        matched
+    }
+
+    /// Whether a child is to be redacted that these steps have selected.
+    #[inline(always)]
+    pub fn redacts(&self, matched: Steps) -> bool {
+        matched & self.last != 0
+    }
+
+    /// What the children of a child are to match that isn't to be redacted.
+    #[inline(always)]
+    pub fn below(&self, steps: Steps, matched: Steps) -> Steps {
+        steps & self.anywhere | matched << 1
     }
 
     fn add(&mut self, path: &str) -> Result<(), String> {
@@ -116,34 +159,34 @@ impl Paths {
         let mut is_first = true;
         while !rest.is_empty() || is_first {
             let (selects, at_any_depth, after) = step(rest, is_first).map_err(wrong)?;
-            let number = self.steps.len();
+            let number = self.selectors.len();
             if number == 64 {
                 return Err("the paths have more than 64 steps".to_owned());
             }
-            if is_first {
-                self.start |= 1 << number;
-            }
-            if at_any_depth {
-                self.anywhere |= 1 << number;
-            }
+            let bit = 1 << number;
             match &selects {
                 Selector::Name(name) => {
-                    self.names |= 1 << number;
-                    self.lengths |= length_bit(name.as_bytes());
+                    self.names |= bit;
+                    self.kinds.add(name.as_bytes());
                 }
-                Selector::Any => self.any |= 1 << number,
-                Selector::Index(_) => {}
+                Selector::Index(_) => self.indexes |= bit,
+                Selector::Any => self.any |= bit,
             }
-            self.steps.push(Step { selects, is_last: after.is_empty() });
+            if is_first {
+                self.start |= bit;
+            }
+            if at_any_depth {
+                self.anywhere |= bit;
+            }
+            if after.is_empty() {
+                self.last |= bit;
+            }
+            self.selectors.push(selects);
             rest = after;
             is_first = false;
         }
         Ok(())
     }
-}
-
-fn length_bit(name: &[u8]) -> u64 {
-    1 << (name.len() % 64)
 }
 
 /// The first step of a path, whether it may be matched at any depth, and the steps after it.

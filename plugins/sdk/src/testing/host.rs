@@ -37,6 +37,16 @@ fn values(list: &[(String, String)], name: &str) -> Vec<String> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
+fn packed(list: &[(String, String)]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (name, value) in list {
+        packed.extend((name.len() as u32).to_le_bytes());
+        packed.extend((value.len() as u32).to_le_bytes());
+        packed.extend(name.bytes().chain(value.bytes()));
+    }
+    packed
+}
+
 fn exact(list: &[(String, String)], name: &str) -> Option<String> {
     list.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
 }
@@ -62,7 +72,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 pub(crate) mod request {
-    use super::{current, exact, percent_decoded, values};
+    use super::{current, exact, packed, percent_decoded, values};
     use crate::ClientCertificate;
 
     pub(crate) fn method() -> String {
@@ -108,8 +118,8 @@ pub(crate) mod request {
         values(&current().exchange.headers, name)
     }
 
-    pub(crate) fn headers() -> Vec<(String, String)> {
-        current().exchange.headers.clone()
+    pub(crate) fn packed_headers() -> Vec<u8> {
+        packed(&current().exchange.headers)
     }
 
     pub(crate) fn query_parameter(name: &str) -> Option<String> {
@@ -163,7 +173,7 @@ pub(crate) mod request {
 }
 
 pub(crate) mod response {
-    use super::{Call, current, values};
+    use super::{Call, current, packed, values};
     use crate::testing::Answer;
 
     fn answer(call: &Call) -> &Answer {
@@ -182,8 +192,8 @@ pub(crate) mod response {
         values(&answer(&current()).headers, name)
     }
 
-    pub(crate) fn headers() -> Vec<(String, String)> {
-        answer(&current()).headers.clone()
+    pub(crate) fn packed_headers() -> Vec<u8> {
+        packed(&answer(&current()).headers)
     }
 }
 
