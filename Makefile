@@ -2,7 +2,7 @@
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test bench lint check fmt build plugins
+.PHONY: help run test bench lint check fmt build plugins ebpf
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -27,12 +27,16 @@ lint: ## Formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo fmt --manifest-path ebpf/Cargo.toml --package tollgate-ebpf --package tollgate-ebpf-common --check
 	cargo clippy --manifest-path plugins/Cargo.toml --workspace --all-targets -- --deny warnings
 
 check: lint test ## What CI runs
 
 plugins: ## Build the example plugins again (plugins/dist)
 	plugins/build
+
+ebpf: ## Build the XDP program again (proxy/xdp/dist)
+	ebpf/build
 
 fmt: ## Format the sources
 	cargo fmt --all

@@ -6,8 +6,11 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tollgate_gateway::config::AccessLogDestination;
+use tollgate_gateway::usage::{ApiKeyId, ApiKeyValue, Throttle, UsagePlanId};
+use tollgate_throttle::{Day, Quota};
 
-use crate::config::values;
+use crate::config::{usage, values};
+use crate::usage_command::parse_date;
 
 /// Amazon API Gateway for your own edge Linux hosts.
 ///
@@ -34,7 +37,7 @@ standard error.";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve definitions on this machine, and again whenever they change
-    Dev(DevArgs),
+    Dev(Box<DevArgs>),
     /// Serve what a configuration file says: production
     Serve(ServeArgs),
     /// Read a configuration and definitions without serving them, and say what is in them
@@ -44,6 +47,14 @@ pub enum Command {
     /// Try a plugin, or look into one
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// See and change what the kernel throttles, while the gateway runs
+    #[command(subcommand)]
+    Throttle(ThrottleCommand),
+    /// Say what API keys have used of a usage plan, or grant them more
+    Usage(UsageArgs),
+    /// Make API keys
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// About the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,6 +121,14 @@ pub struct DevArgs {
 
     #[command(flatten)]
     pub plugins: PluginArgs,
+
+    /// What each method lets through: requests a second, and at once [BURST default: 5000]
+    #[arg(long, value_name = "RATE[:BURST]", value_parser = throttle)]
+    pub throttle: Option<Throttle>,
+
+    /// An API key that is good for every method; give it again for more
+    #[arg(long = "api-key", value_name = "VALUE", value_parser = usage::key_value)]
+    pub api_keys: Vec<ApiKeyValue>,
 
     /// What to print once the APIs serve: text, or one line of JSON for each API
     #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
@@ -251,6 +270,63 @@ pub struct RenderArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum ThrottleCommand {
+    /// Packets by what became of them, who is in the penalty box until when, the lists, and the
+    /// sources that were dropped most
+    Status(ThrottleStatusArgs),
+    /// Never limit nor penalise networks, not even inside a wider one that is denied
+    Allow(ThrottleListArgs),
+    /// Drop all packets of networks
+    Deny(ThrottleListArgs),
+    /// Let addresses out of the penalty box, and take networks off the lists
+    Release(ThrottleListArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ThrottleStatusArgs {
+    #[command(flatten)]
+    pub target: ThrottleTarget,
+
+    /// How many sources to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// Text, or one line of JSON
+    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollgate throttle deny 203.0.113.0/24 2001:db8::/32
+  tollgate throttle allow 203.0.113.7
+  tollgate throttle release 203.0.113.7
+
+The longest prefix decides. What is changed here lasts until the gateway exits; the configuration
+file is for what is to last.")]
+pub struct ThrottleListArgs {
+    /// Addresses, or networks with a prefix length
+    #[arg(required = true, value_name = "NETWORK")]
+    pub networks: Vec<tollgate_xdp::Network>,
+
+    #[command(flatten)]
+    pub target: ThrottleTarget,
+}
+
+/// Which throttle is meant.
+#[derive(Debug, Args)]
+pub struct ThrottleTarget {
+    /// The network interface [default: the only one with a throttle]
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+
+    /// Where the gateway pins its maps
+    #[arg(long, value_name = "DIRECTORY", default_value = tollgate_xdp::KernelSettings::PIN_DIRECTORY)]
+    pub pin_directory: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum PluginCommand {
     /// Run a plugin on a request without a gateway: its decision, edits, log lines and cost
     Test(PluginTestArgs),
@@ -330,6 +406,120 @@ pub struct PluginInspectArgs {
     pub output: Output,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  tollgate usage gold01 --config /etc/tollgate/tollgate.yaml
+  tollgate usage gold01 --key a1b2c3d4e5 --from 2026-11-01 --to 2026-11-30 --output json
+  tollgate usage grant gold01 a1b2c3d4e5 --remaining 1000
+
+It asks the running gateway, through the Unix socket control_socket of its configuration."
+)]
+pub struct UsageArgs {
+    #[command(subcommand)]
+    pub command: Option<UsageCommand>,
+
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UsageCommand {
+    /// Let a key make so many more requests until its quota begins again
+    Grant(GrantArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The usage plan's id
+    // A subcommand takes its place.
+    #[arg(required = true, value_parser = usage::plan_id)]
+    pub plan: Option<UsagePlanId>,
+
+    /// Only the key with this id
+    #[arg(long, value_name = "ID", value_parser = usage::key_id)]
+    pub key: Option<ApiKeyId>,
+
+    /// The first day, in UTC [default: the last one]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    pub from: Option<Day>,
+
+    /// The last day, up to 89 after the first [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    pub to: Option<Day>,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+
+    /// How to print it
+    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    /// The usage plan's id
+    #[arg(value_parser = usage::plan_id)]
+    pub plan: UsagePlanId,
+
+    /// The key's id
+    #[arg(value_parser = usage::key_id)]
+    pub key: ApiKeyId,
+
+    /// Requests that it may still make; this takes the place of what is left
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=Quota::MAX_LIMIT))]
+    pub remaining: u64,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+
+    /// How to print what it has now
+    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+/// Where the gateway is.
+#[derive(Debug, Args)]
+pub struct ControlArgs {
+    /// The gateway's configuration file, which names its control socket
+    #[arg(long, env = "TOLLGATE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The control socket itself
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApiKeyCommand {
+    /// Print new keys as lines of a keys file (AWS's CSV format)
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tollgate api-key generate --name acme --usage-plan gold01
+  tollgate api-key generate -n 100 --name customer > keys.csv
+
+The file's place in the configuration is api_keys_file. Values are 40 letters and digits.")]
+pub struct GenerateArgs {
+    /// The key's name; with several keys a number is added to each
+    #[arg(long, value_name = "NAME", default_value = "key")]
+    pub name: String,
+
+    /// How many keys
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+
+    /// The id of a usage plan that they are in; give it again for more
+    #[arg(long = "usage-plan", value_name = "ID", value_parser = usage::plan_id)]
+    pub usage_plans: Vec<UsagePlanId>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the JSON Schema of the configuration file: every key with unit, range and default
@@ -397,6 +587,16 @@ impl DevArgs {
             (None, Output::Json) => AccessLogDestination::Off,
         }
     }
+}
+
+/// `RATE` or `RATE:BURST`.
+fn throttle(text: &str) -> Result<Throttle, String> {
+    let (rate, burst) = match text.split_once(':') {
+        Some((rate, burst)) => (rate, usage::burst(burst)?),
+        None => (text, Throttle::ACCOUNT_BURST),
+    };
+    let throttle = Throttle::new(usage::rate(rate)?, burst);
+    throttle.map_err(|_| "the rate is out of its range".to_owned())
 }
 
 fn pairs(
@@ -554,7 +754,7 @@ mod tests {
     fn dev(arguments: &[&str]) -> Result<DevArgs, clap::Error> {
         let line = ["tollgate", "dev"].iter().chain(arguments);
         match Cli::try_parse_from(line)?.command {
-            Command::Dev(args) => Ok(args),
+            Command::Dev(args) => Ok(*args),
             other => unreachable!("{other:?} is not dev"),
         }
     }

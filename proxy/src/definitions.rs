@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_model::api::{Api, ApiId, EndpointType, Protocol};
+use tollgate_model::api::{Api, ApiId, EndpointType, HttpMethod, Protocol};
 use tollgate_model::compile::stage::{
     CompiledIntegration, CompiledStage, Target, UpstreamConnection,
 };
@@ -195,6 +195,20 @@ impl Definition {
         })
     }
 
+    /// Whether there is such a method.
+    pub fn has_method(&self, http_method: HttpMethod, path: &str) -> bool {
+        let resource = self.api.resources.get(path);
+        resource.is_some_and(|resource| resource.methods.contains_key(&http_method))
+    }
+
+    /// The methods that want an API key, as in `GET /pets`.
+    pub fn methods_with_api_key(&self) -> impl Iterator<Item = String> {
+        self.api.resources.iter().flat_map(|(path, resource)| {
+            let methods = resource.methods.iter().filter(|(_, method)| method.api_key_required);
+            methods.map(move |(http_method, _)| format!("{http_method} {path}"))
+        })
+    }
+
     /// `7 methods on 3 paths: 4 MOCK, 3 HTTP_PROXY`.
     pub fn summary(&self) -> String {
         let by_type = self.integrations();
@@ -296,10 +310,14 @@ pub fn counted(number: usize, noun: &str) -> String {
 }
 
 /// FNV-1a, since ids must not change with the compiler's or a library's hash.
-fn short_hash(bytes: &[u8], length: usize) -> String {
-    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    })
+}
+
+fn short_hash(bytes: &[u8], length: usize) -> String {
+    let mut hash = stable_hash(bytes);
     (0..length)
         .map(|_| {
             let digit = b"abcdefghijklmnopqrstuvwxyz0123456789"[(hash % 36) as usize];
@@ -309,7 +327,7 @@ fn short_hash(bytes: &[u8], length: usize) -> String {
         .collect()
 }
 
-fn places(places: &[String]) -> String {
+pub fn places(places: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut text = places[..places.len().min(SHOWN)].join(", ");
     if places.len() > SHOWN {

@@ -1,6 +1,7 @@
 //! `tollgate dev`: definitions served on this machine, and again whenever they change.
 
 mod plugins;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +16,6 @@ use prometheus::core::Collector;
 use serde_json::json;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::{GatewayConfig, ListenerConfig, Visibility};
-use tollgate_gateway::limits::Limits;
 use tollgate_gateway::tls::Certificates;
 use tollgate_gateway::{Gateway, Routes};
 use tollgate_plugin_host::{HostConfig, PluginHost};
@@ -35,6 +35,7 @@ use crate::plugin_command::upstreams;
 use crate::plugins::{Plugins, unfit, watched_files};
 use crate::self_signed::self_signed;
 use crate::watch::Watch;
+use usage::Limits;
 
 /// The stage variable that holds the address of `--echo`.
 const ECHO_VARIABLE: &str = "echo";
@@ -60,6 +61,7 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
         sources.iter_mut().for_each(|source| source.attached = attached.clone());
         set = DefinitionSet::load(&sources, set.plugins)?;
     }
+    set.limits = Limits::new(&args);
     let gateway = Gateway::bind(gateway_config(&args, collector)?)?;
     gateway.publish(set.routes()?)?;
     let announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
@@ -89,6 +91,7 @@ struct DefinitionSet {
     region: String,
     definitions: Vec<Definition>,
     plugins: Plugins,
+    limits: Limits,
 }
 
 impl DefinitionSet {
@@ -98,6 +101,7 @@ impl DefinitionSet {
             region: sources.first().map(|source| source.region.clone()).unwrap_or_default(),
             definitions,
             plugins,
+            limits: Limits::default(),
         })
     }
 
@@ -114,7 +118,7 @@ impl DefinitionSet {
         refused
     }
 
-    fn routes(&self) -> Result<Routes, DefinitionError> {
+    fn routes(&self) -> anyhow::Result<Routes> {
         Ok(Routes {
             stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
             fallback: self
@@ -125,6 +129,8 @@ impl DefinitionSet {
             host_suffix: "localhost".to_owned(),
             development_paths: true,
             plugins: self.plugins.slots(),
+            usage: self.limits.usage(&self.definitions)?,
+            throttles: self.limits.throttles(&self.definitions),
         })
     }
 }
@@ -176,12 +182,14 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
         listeners: vec![listener(args.http, false), listener(args.https, true)],
         management: args.management,
         workers: args.workers.unwrap_or_else(default_workers),
-        limits: Limits::default(),
+        limits: tollgate_gateway::limits::Limits::default(),
         certificates: Arc::new(certificates),
         access_log: args.access_log_destination(),
         access_log_format: DEFAULT_FORMAT.to_owned(),
         vpc_links: BTreeMap::new(),
         upstream_ca_file: None,
+        data_directory: None,
+        control_socket: None,
         collectors: vec![plugins],
     })
 }
@@ -273,6 +281,7 @@ fn announcement(
         remarks.extend(unfit.into_iter().map(|it| {
             format!("warning: {file}: {it}; its methods answer 500 (--plugin gives one)")
         }));
+        remarks.extend(set.limits.warning(definition));
         // VPC links are part of a configuration file, which dev has none of.
         remarks.extend(definition.vpc_links.iter().map(|link| {
             format!(
@@ -446,7 +455,7 @@ mod tests {
         use clap::Parser;
         let files = files.iter().map(|file| file.to_str().unwrap());
         match Cli::parse_from(["tollgate", "dev"].into_iter().chain(files)).command {
-            Command::Dev(args) => args,
+            Command::Dev(args) => *args,
             other => unreachable!("{other:?} is not dev"),
         }
     }

@@ -1,14 +1,17 @@
 //! A configuration with everything it names: definitions read, certificates tried, references
 //! followed. What gets this far can be served; what cannot is one line that says why.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use tollgate_gateway::Routes;
 use tollgate_gateway::config::Visibility;
 use tollgate_gateway::tls::{CertificateFiles, Certificates};
+use tollgate_gateway::usage::UsageSettings;
 use tollgate_model::api::EndpointType;
 
+use crate::api_keys;
 use crate::config::{Config, ConfigError};
 use crate::definitions::{self, Attached, Definition, Source};
 use crate::plugins::{Kinds, Plugins, unfit, watched_files};
@@ -21,6 +24,9 @@ pub struct Loaded {
     pub definitions: Vec<Definition>,
     /// What is not served as written, one line each; the definitions' own included.
     pub warnings: Vec<String>,
+    /// Plans and keys, until they are published: there may be very many keys, so they are not
+    /// kept twice.
+    usage: UsageSettings,
 }
 
 impl Loaded {
@@ -36,6 +42,8 @@ impl Loaded {
             .collect::<Result<Vec<_>, _>>()?;
         check_vpc_links(&config, &definitions)?;
         check_plugins(&config, &definitions, plugins)?;
+        check_throttled_methods(&config, &definitions)?;
+        let usage = usage(&config)?;
         check_upstream_ca_file(&config)?;
         load_certificates(&config, certificates)?;
         let mut warnings: Vec<String> = definitions
@@ -47,11 +55,17 @@ impl Loaded {
         let mut seen = std::collections::HashSet::new();
         warnings.retain(|warning| seen.insert(warning.clone()));
         warnings.extend(unreachable(&config, &definitions));
-        Ok(Self { config, definitions, warnings })
+        warnings.extend(closed(&config, &definitions, &usage));
+        warnings.extend(forgetful(&config));
+        Ok(Self { config, definitions, warnings, usage })
     }
 
-    /// What to publish.
-    pub fn routes(&self, plugins: &Plugins) -> anyhow::Result<Routes> {
+    /// What to publish. Gives plans and keys away: it is asked once.
+    pub fn routes(&mut self, plugins: &Plugins) -> anyhow::Result<Routes> {
+        let throttles = self.definitions.iter().zip(&self.config.apis).map(|(definition, api)| {
+            let stage = (definition.api_id().clone(), definition.stage_name().to_owned());
+            (stage, api.throttles.clone())
+        });
         Ok(Routes {
             stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
             fallback: None,
@@ -59,6 +73,8 @@ impl Loaded {
             host_suffix: self.config.host_suffix.clone(),
             development_paths: false,
             plugins: plugins.slots(),
+            throttles: throttles.collect::<HashMap<_, _>>(),
+            usage: std::mem::take(&mut self.usage),
         })
     }
 
@@ -69,6 +85,7 @@ impl Loaded {
             self.config.certificates.iter().flat_map(|it| [&it.certificate, &it.key]);
         let mut files: Vec<PathBuf> = definitions.chain(certificates).cloned().collect();
         files.extend(watched_files(&self.config.plugins));
+        files.extend(self.config.api_keys_file.clone());
         files.sort();
         files.dedup();
         files
@@ -140,6 +157,80 @@ fn check_plugins(
         }
     }
     Ok(())
+}
+
+/// Methods that have a throttle and are not there.
+fn check_throttled_methods(config: &Config, definitions: &[Definition]) -> Result<(), ConfigError> {
+    let refuse = |line, key: String, definition: &Definition| ConfigError {
+        file: config.file.clone(),
+        line,
+        key,
+        problem: format!("{} has no such method", definition.file.display()),
+    };
+    for (index, (definition, api)) in definitions.iter().zip(&config.apis).enumerate() {
+        for it in &api.throttles.methods {
+            if !definition.has_method(it.http_method, &it.path) {
+                let key = format!("apis[{index}].methods.{} {}", it.http_method, it.path);
+                return Err(refuse(Some(api.line), key, definition));
+            }
+        }
+    }
+    for (index, plan) in config.usage_plans.iter().enumerate() {
+        for (number, stage) in plan.stages.iter().enumerate() {
+            let is_it =
+                |it: &&Definition| *it.api_id() == stage.api_id && it.stage_name() == stage.stage;
+            let Some(definition) = definitions.iter().find(is_it) else { continue };
+            for it in &stage.methods {
+                if !definition.has_method(it.http_method, &it.path) {
+                    let key = format!(
+                        "usage_plans[{index}].api_stages[{number}].methods.{} {}",
+                        it.http_method, it.path
+                    );
+                    return Err(refuse(None, key, definition));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Plans with the keys of the configuration and of its file.
+fn usage(config: &Config) -> anyhow::Result<UsageSettings> {
+    let mut keys = config.api_keys.clone();
+    if let Some(file) = &config.api_keys_file {
+        keys.extend(api_keys::read(file)?);
+    }
+    let settings = UsageSettings::new(config.account, config.usage_plans.clone(), keys)
+        .with_context(|| format!("{}: usage_plans", config.file.display()))?;
+    Ok(settings.with_clients(config.clients))
+}
+
+/// Methods that want an API key where none is good for the stage.
+fn closed(config: &Config, definitions: &[Definition], usage: &UsageSettings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, (definition, api)) in definitions.iter().zip(&config.apis).enumerate() {
+        let methods: Vec<String> = definition.methods_with_api_key().collect();
+        let stage = definition.stage_name();
+        if !methods.is_empty() && !usage.has_stage(definition.api_id(), stage) {
+            warnings.push(format!(
+                "{}: {} of stage {stage} answer 403, for no usage plan has the stage and so no API key is good for it",
+                place(&config.file, api.line, &format!("apis[{index}]")),
+                definitions::places(&methods),
+            ));
+        }
+    }
+    warnings
+}
+
+/// Quotas that begin again with each start.
+fn forgetful(config: &Config) -> Option<String> {
+    let has_quota = config.usage_plans.iter().any(|plan| plan.quota.is_some());
+    (has_quota && config.data_directory.is_none()).then(|| {
+        format!(
+            "{}: usage_plans: without a data_directory, what is used of quotas is forgotten at the end",
+            config.file.display()
+        )
+    })
 }
 
 fn check_upstream_ca_file(config: &Config) -> anyhow::Result<()> {
@@ -226,7 +317,7 @@ mod tests {
     #[test]
     fn what_the_configuration_names_is_loaded() {
         let folder = Folder::new();
-        let loaded = folder.load("").unwrap();
+        let mut loaded = folder.load("").unwrap();
         assert_eq!(loaded.definitions.len(), 1);
         assert_eq!(loaded.definitions[0].api.name, "Pets");
         assert_eq!(loaded.warnings, Vec::<String>::new());

@@ -6,6 +6,9 @@
 //!      ──▶ check ──▶ config ──▶ loaded ──▶ a report
 //!      ──▶ render ──▶ a template's output
 //!      ──▶ plugin_command ──▶ what a plugin is and does
+//!      ──▶ throttle_command ──▶ the kernel throttle's maps
+//!      ──▶ usage_command ──▶ a running gateway's control socket
+//!      ──▶ api_keys ──▶ new API keys
 //! ```
 //!
 //! What an API means is the business of `tollgate-model`, what happens to a request that of
@@ -19,8 +22,11 @@ mod loaded;
 mod dev;
 mod serve;
 mod check;
+mod api_keys;
 mod render;
 mod plugin_command;
+mod throttle_command;
+mod usage_command;
 mod watch;
 mod self_signed;
 mod echo;
@@ -31,7 +37,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, ConfigCommand};
+use cli::{ApiKeyCommand, Cli, Command, ConfigCommand};
 
 /// A tenth of a small request's time goes to the allocator. This one is cheaper than glibc's,
 /// hands a freed block out again while it is in the cache (TLS records), and gives memory back
@@ -48,11 +54,14 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Dev(args) => dev::dev(args),
+        Command::Dev(args) => dev::dev(*args),
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(args),
         Command::Render(args) => render::render(&args),
         Command::Plugin(command) => plugin_command::plugin(&command),
+        Command::Throttle(command) => throttle_command::throttle(&command),
+        Command::Usage(args) => usage_command::usage(args),
+        Command::ApiKey(ApiKeyCommand::Generate(args)) => api_keys::generate(&args),
         Command::Config(ConfigCommand::Schema) => print(&config::schema::json_schema()),
         Command::Echo(args) => echo::echo(args.listen).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {

@@ -31,7 +31,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let collector = host.collector();
     let mut plugins = Plugins::new(host);
     plugins.commit(plugins.prepare(&config.plugins)?);
-    let loaded = Loaded::load(config, &certificates, &plugins.kinds())?;
+    let mut loaded = Loaded::load(config, &certificates, &plugins.kinds())?;
     let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone(), collector))?;
     gateway.publish(loaded.routes(&plugins)?).with_context(|| args.config.display().to_string())?;
     report(&loaded, &plugins, &gateway);
@@ -74,6 +74,8 @@ fn gateway_config(
             .unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
         vpc_links: config.vpc_links.clone(),
         upstream_ca_file: config.upstream_ca_file.clone(),
+        data_directory: config.data_directory.clone(),
+        control_socket: config.control_socket.clone(),
         collectors: vec![plugins],
     }
 }
@@ -216,12 +218,13 @@ impl State {
         plugins: Option<Prepared>,
     ) -> anyhow::Result<Loaded> {
         let kinds = plugins.as_ref().map_or_else(|| self.plugins.kinds(), Prepared::kinds);
-        let loaded = Loaded::load(config, &self.certificates, &kinds)?;
+        let mut loaded = Loaded::load(config, &self.certificates, &kinds)?;
         if let Some(plugins) = plugins {
             self.plugins.commit(plugins);
         }
+        let routes = loaded.routes(&self.plugins)?;
         let file = loaded.config.file.display();
-        self.gateway.publish(loaded.routes(&self.plugins)?).with_context(|| file.to_string())?;
+        self.gateway.publish(routes).with_context(|| file.to_string())?;
         Ok(loaded)
     }
 
@@ -237,7 +240,7 @@ impl State {
 /// The keys that only count at start, each with its value as text: all that is asked of them
 /// is whether they are the same.
 #[derive(Clone)]
-struct Fixed([(&'static str, String); 10]);
+struct Fixed([(&'static str, String); 12]);
 
 impl Fixed {
     fn of(config: &Config) -> Self {
@@ -251,6 +254,8 @@ impl Fixed {
             ("upstream_ca_file", format!("{:?}", config.upstream_ca_file)),
             ("plugin_upstreams", format!("{:?}", config.plugin_upstreams)),
             ("plugin_cache_directory", format!("{:?}", config.plugin_cache_directory)),
+            ("data_directory", format!("{:?}", config.data_directory)),
+            ("control_socket", format!("{:?}", config.control_socket)),
             ("log", format!("{:?}", config.log)),
         ])
     }

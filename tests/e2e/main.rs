@@ -9,6 +9,7 @@ mod streaming;
 mod upstream_failures;
 mod http_integration;
 mod mapping_templates;
+mod throttle;
 mod validation;
 mod content;
 mod compression;

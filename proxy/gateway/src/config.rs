@@ -27,6 +27,10 @@ pub struct GatewayConfig {
     /// PEM file with the certificates that upstreams must be signed by, instead of those the
     /// system trusts.
     pub upstream_ca_file: Option<PathBuf>,
+    /// Where what API keys have used is kept. None: in memory, until the end.
+    pub data_directory: Option<PathBuf>,
+    /// Unix socket for who may ask what was used, and grant more.
+    pub control_socket: Option<PathBuf>,
     /// Metrics of others that the management listener shows too; their names must be other ones.
     pub collectors: Vec<Box<dyn prometheus::core::Collector>>,
 }

@@ -12,6 +12,7 @@ use crate::exchange::{Client, without_port};
 use crate::head::Version;
 use crate::identifiers::{RequestIds, request_time};
 use crate::phases::authorize::Authorized;
+use crate::usage::ApiKeyId;
 
 /// What is known of a request: borrowed from the exchange and its head, or kept for plugins that
 /// outlive them.
@@ -32,6 +33,8 @@ pub trait RequestFacts {
     fn stage(&self) -> Option<&CompiledStage>;
     fn resource(&self) -> Option<&CompiledResource>;
     fn authorized(&self) -> Option<&Authorized>;
+    /// Value and id of the API key, where the method wants one.
+    fn api_key(&self) -> Option<(&str, ApiKeyId)>;
 }
 
 /// Appends the value of a variable; false when the request has none.
@@ -69,12 +72,16 @@ pub fn write_request_variable(
             };
             text(out, if *variable == V::IdentityVpcId { vpc_id } else { vpc_endpoint_id })
         }
-        V::IdentityApiKey => match (request.stage(), request.authorized()) {
-            (Some(stage), Some(authorized)) if stage.api_key_source == ApiKeySource::Authorizer => {
+        V::IdentityApiKey => match (request.api_key(), request.stage(), request.authorized()) {
+            (Some((value, _)), ..) => text(out, value),
+            (None, Some(stage), Some(authorized))
+                if stage.api_key_source == ApiKeySource::Authorizer =>
+            {
                 authorized.usage_identifier_key.as_ref().is_some_and(|key| text(out, key))
             }
             _ => false,
         },
+        V::IdentityApiKeyId => request.api_key().is_some_and(|(_, id)| text(out, &id.to_string())),
         V::AuthorizerPrincipalId => {
             request.authorized().is_some_and(|authorized| text(out, &authorized.principal_id))
         }

@@ -18,8 +18,10 @@ use crate::exchange::{Exchange, ExchangeView};
 use crate::head::RequestHead;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
+use crate::usage::Registry;
 
 /// While draining, an idle connection may still bring one request for so long: a client that
 /// is just sending one must not meet a closed connection.
@@ -31,6 +33,7 @@ pub struct Core {
     pub snapshot: ArcSwap<Snapshot>,
     pub upstreams: Upstreams,
     pub metrics: Arc<Metrics>,
+    pub usage: Arc<Registry>,
     /// `None` is off.
     pub access_log: Option<AccessLog>,
     pub connections: Arc<ConnectionLimits>,
@@ -52,6 +55,9 @@ impl Core {
         let Some(stage) = &exchange.stage else { return };
         let latency = exchange.started.elapsed();
         stage.metrics.record(exchange.status, latency, exchange.integration_latency);
+        if let Some(Refusal::Throttled(throttled)) = &exchange.refusal {
+            self.metrics.request_throttled(throttled.level);
+        }
         if let Some(log) = &self.access_log {
             let path_parameters = &PathParameters::default();
             log.line(&ExchangeView { exchange, head, path_parameters, body: &[] });

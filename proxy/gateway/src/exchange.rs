@@ -24,6 +24,7 @@ use crate::phases::authorize::{Authorization, Authorized};
 use crate::refusal::Refusal;
 use crate::snapshot::StageRuntime;
 use crate::transformation::Transforming;
+use crate::usage::{ApiKeyId, ApiKeyPlace};
 
 /// The client's side of a connection.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub struct Exchange {
     pub authorized: Option<Arc<Authorized>>,
     /// How authorizing went.
     pub authorization: Authorization,
+    /// The API key, if the method wants one.
+    pub api_key: Option<ApiKeyPlace>,
     pub integration_status: Option<u16>,
     pub integration_latency: Option<Duration>,
     pub integration_error: Option<Cow<'static, str>>,
@@ -102,6 +105,7 @@ impl Exchange {
             resource_policy: Evaluation::ImplicitDeny,
             authorized: None,
             authorization: Authorization::default(),
+            api_key: None,
             integration_status: None,
             integration_latency: None,
             integration_error: None,
@@ -128,6 +132,7 @@ impl Exchange {
         self.resource_policy = Evaluation::ImplicitDeny;
         self.authorized = None;
         self.authorization = Authorization::default();
+        self.api_key = None;
         self.integration_status = None;
         self.integration_latency = None;
         self.integration_error = None;
@@ -194,8 +199,12 @@ impl Exchange {
                 self.validation_error.as_ref().is_some_and(|error| text(out, error))
             }
             V::ErrorMessage => self.error_message().is_some_and(|message| text(out, &message)),
-            V::ErrorResponseType => match &self.refusal {
-                Some(Refusal::Gateway { response_type, .. }) => text(out, response_type.as_str()),
+            V::ErrorResponseType => {
+                let response_type = self.refusal.as_ref().and_then(Refusal::response_type);
+                response_type.is_some_and(|it| text(out, it.as_str()))
+            }
+            V::ThrottleLevel => match &self.refusal {
+                Some(Refusal::Throttled(throttled)) => text(out, throttled.level.label()),
                 _ => false,
             },
             variable => write_request_variable(&Received { exchange: self, head }, variable, out),
@@ -210,11 +219,13 @@ impl Exchange {
     pub fn error_message(&self) -> Option<Cow<'_, str>> {
         match self.refusal.as_ref()? {
             Refusal::Gateway { message: Some(message), .. } => Some(Cow::Borrowed(message)),
-            Refusal::Gateway { response_type, .. } => {
-                let responses = &self.stage.as_ref()?.compiled.gateway_responses;
-                responses.built_in(*response_type).message.map(Cow::Borrowed)
-            }
-            other => Some(other.log_message()),
+            refusal => match refusal.response_type() {
+                Some(response_type) => {
+                    let responses = &self.stage.as_ref()?.compiled.gateway_responses;
+                    responses.built_in(response_type).message.map(Cow::Borrowed)
+                }
+                None => Some(refusal.log_message()),
+            },
         }
     }
 }
@@ -272,6 +283,10 @@ impl RequestFacts for Received<'_> {
 
     fn authorized(&self) -> Option<&Authorized> {
         self.exchange.authorized.as_deref()
+    }
+
+    fn api_key(&self) -> Option<(&str, ApiKeyId)> {
+        self.exchange.stage.as_ref()?.api_key(self.exchange.api_key?)
     }
 }
 

@@ -43,7 +43,8 @@ mod transformation;
 pub mod test_invoke;
 mod upgrade;
 mod upstream;
+pub mod usage;
 
 pub use server::{Bound, Gateway, StartError};
-pub use snapshot::{BasePathMapping, DomainName, Routes};
+pub use snapshot::{BasePathMapping, DomainName, PublishError, Routes};
 pub use tollgate_model::compile::hosts::HostsError;

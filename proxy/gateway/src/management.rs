@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Duration;
@@ -48,7 +48,7 @@ impl Management {
     }
 
     async fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let Some(head) = read_head(&mut stream).await? else { return Ok(()) };
+        let Some((head, _)) = read_head(&mut stream).await? else { return Ok(()) };
         let (status, content_type, body) = self.response(&head);
         let response = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
@@ -90,14 +90,19 @@ impl Management {
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<RequestHead>> {
+/// A request's head, and what came after it; none if it is no request.
+pub(crate) async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> std::io::Result<Option<(RequestHead, Vec<u8>)>> {
     let mut head = RequestHead::default();
     let mut scanner = HeadScanner::default();
     loop {
         match scanner.find_end(&head.bytes) {
             Ok(Some(length)) => {
                 let bounds = HeadBounds { url: MAXIMUM_HEAD, fields: 100 };
-                return Ok(parse::request(&mut head, length, bounds).is_ok().then_some(head));
+                let rest = head.bytes[length..].to_vec();
+                let parsed = parse::request(&mut head, length, bounds);
+                return Ok(parsed.is_ok().then_some((head, rest)));
             }
             Ok(None) if head.bytes.len() < MAXIMUM_HEAD => {}
             _ => return Ok(None),

@@ -11,6 +11,7 @@
 //! | `tollgate_connections_refused_total` | counter | reason | [`ConnectionRefusal`] |
 //! | `tollgate_tls_handshakes_total` | counter | result | [`HandshakeResult`] |
 //! | `tollgate_requests_refused_total` | counter | reason | requests that reached no stage, [`RequestRefusal`] |
+//! | `tollgate_requests_throttled_total` | counter | level | requests answered with 429, [`ThrottleLevel`] |
 //! | `tollgate_upstream_connections_total` | counter | result | [`UpstreamConnectionResult`] |
 //! | `tollgate_reloads_total` | counter | result | [`ReloadResult`] |
 //! | `tollgate_access_log_dropped_lines_total` | counter | | access log lines lost |
@@ -127,6 +128,24 @@ label_values! {
 }
 
 label_values! {
+    /// Which limit a request was beyond, in the order in which they are asked.
+    ThrottleLevel {
+        /// What one client address may ask.
+        ClientIp = "client_ip",
+        /// The method throttle of the API key's usage plan.
+        UsagePlanMethod = "usage_plan_method",
+        /// The throttle of the API key's usage plan.
+        UsagePlan = "usage_plan",
+        /// The quota of the API key's usage plan.
+        Quota = "quota",
+        /// The method settings of the stage.
+        StageMethod = "stage_method",
+        /// That of account and region.
+        Account = "account",
+    }
+}
+
+label_values! {
     /// What came of needing a connection to an upstream.
     UpstreamConnectionResult {
         Opened = "opened",
@@ -164,6 +183,7 @@ struct Measured {
     connections_refused: Sharded<Cells<{ ConnectionRefusal::LABELS.len() }>>,
     tls_handshakes: Sharded<Cells<{ HandshakeResult::LABELS.len() }>>,
     requests_refused: Sharded<Cells<{ RequestRefusal::LABELS.len() }>>,
+    requests_throttled: Sharded<Cells<{ ThrottleLevel::LABELS.len() }>>,
     upstream_connections: Sharded<Cells<{ UpstreamConnectionResult::LABELS.len() }>>,
     reloads: Sharded<Cells<{ ReloadResult::LABELS.len() }>>,
     dropped_lines: Mutex<Vec<Arc<AtomicU64>>>,
@@ -221,6 +241,10 @@ impl Metrics {
 
     pub fn request_refused(&self, reason: RequestRefusal) {
         self.measured.requests_refused.own().add(reason as usize, 1);
+    }
+
+    pub fn request_throttled(&self, level: ThrottleLevel) {
+        self.measured.requests_throttled.own().add(level as usize, 1);
     }
 
     pub fn upstream_connection(&self, result: UpstreamConnectionResult) {

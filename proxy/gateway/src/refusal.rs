@@ -12,7 +12,8 @@ use tollgate_plugin_host::Reply;
 use crate::compression;
 use crate::http1::body::BodyError;
 use crate::http1::parse::HeadError;
-use crate::metrics::RequestRefusal;
+use crate::metrics::{RequestRefusal, ThrottleLevel};
+use crate::usage::Throttled;
 
 #[derive(Debug)]
 pub enum Refusal {
@@ -34,6 +35,8 @@ pub enum Refusal {
     Body(BodyError),
     /// The body stood still or crept: 408. Closes the connection.
     BodyTooSlow,
+    /// Called more often than it may be: the gateway response THROTTLED or QUOTA_EXCEEDED.
+    Throttled(Throttled),
     /// A plugin answers by itself.
     Plugin(Box<Reply>),
     /// A plugin wants the client's stream closed without an answer.
@@ -67,6 +70,18 @@ impl Refusal {
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self::Gateway { response_type, status: None, message: Some(message.into()), cause: None }
+    }
+
+    /// The API's gateway response that answers, if one does.
+    pub fn response_type(&self) -> Option<GatewayResponseType> {
+        match self {
+            Self::Gateway { response_type, .. } => Some(*response_type),
+            Self::Throttled(Throttled { level: ThrottleLevel::Quota, .. }) => {
+                Some(GatewayResponseType::QuotaExceeded)
+            }
+            Self::Throttled(_) => Some(GatewayResponseType::Throttled),
+            _ => None,
+        }
     }
 
     /// A request whose body a plugin, named as "a transformer", has no room for.
@@ -106,6 +121,9 @@ impl Refusal {
             }
             Self::Body(error) => error.to_string().into(),
             Self::BodyTooSlow => "the body arrived too slowly".into(),
+            Self::Throttled(throttled) => {
+                format!("throttled by {}", throttled.level.label()).into()
+            }
             Self::Plugin(reply) if reply.details.is_empty() => "answered by a plugin".into(),
             Self::Plugin(reply) => reply.details.clone().into(),
             Self::Reset => "a plugin closed the stream".into(),
@@ -127,7 +145,7 @@ impl Refusal {
             Self::NotLocated => Some(RequestRefusal::Unlocated),
             Self::PayloadTooLarge { .. } => Some(RequestRefusal::BodyTooLarge),
             Self::BodyTooSlow => Some(RequestRefusal::BodyStalled),
-            Self::Gateway { .. } | Self::Plugin(_) | Self::Reset => None,
+            Self::Gateway { .. } | Self::Throttled(_) | Self::Plugin(_) | Self::Reset => None,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::phases::authorize::Authorized;
 use crate::phases::route::method;
 use crate::snapshot::StageRuntime;
 use crate::transformation::heads::received;
+use crate::usage::{ApiKeyId, ApiKeyPlace};
 
 /// Room for the texts of most requests beside the other parts.
 const TEXT: usize = 256;
@@ -43,6 +44,7 @@ pub fn of(head: &RequestHead, exchange: &Exchange) -> Arc<dyn RequestInfo> {
         stage: exchange.stage.clone(),
         route: exchange.route,
         authorized: exchange.authorized.clone(),
+        api_key: exchange.api_key,
         path: keep(exchange.path.as_bytes()),
         resource_path: keep(exchange.resource_path.as_bytes()),
         base_path: exchange.base_path.as_ref().map(|base_path| keep(base_path.as_bytes())),
@@ -104,6 +106,7 @@ struct KeptRequest {
     stage: Option<Arc<StageRuntime>>,
     route: Option<Found>,
     authorized: Option<Arc<Authorized>>,
+    api_key: Option<ApiKeyPlace>,
     /// What the spans below point into.
     text: SmallVec<[u8; TEXT]>,
     path: Span,
@@ -169,6 +172,10 @@ impl RequestFacts for KeptRequest {
 
     fn authorized(&self) -> Option<&Authorized> {
         self.authorized.as_deref()
+    }
+
+    fn api_key(&self) -> Option<(&str, ApiKeyId)> {
+        self.stage.as_ref()?.api_key(self.api_key?)
     }
 }
 

@@ -60,6 +60,16 @@ pub fn refusal(head: &RequestHead, exchange: &mut Exchange, refusal: Refusal) ->
         Some(Refusal::Gateway { response_type, status, .. }) => {
             gateway_response(head, exchange, *response_type, *status)
         }
+        Some(refusal @ Refusal::Throttled(throttled)) => {
+            let response_type = refusal.response_type().unwrap_or(GatewayResponseType::Throttled);
+            let mut response = gateway_response(head, exchange, response_type, None);
+            // AWS sends none; RFC 9110, section 10.2.3.
+            if let Some(seconds) = throttled.retry_after {
+                let mut text = itoa::Buffer::new();
+                response.default_header("Retry-After", text.format(seconds).as_bytes());
+            }
+            response
+        }
         Some(Refusal::Plugin(reply)) => of_plugin(head, reply),
         Some(refusal) => before_gateway_responses(refusal),
         None => LocalResponse::new(500),
@@ -115,7 +125,9 @@ fn before_gateway_responses(refusal: &Refusal) -> LocalResponse {
             LocalResponse::json(400, "BadRequestException", "Bad Request")
         }
         // Answered elsewhere, or not at all.
-        Refusal::Gateway { .. } | Refusal::Plugin(_) | Refusal::Reset => LocalResponse::new(500),
+        Refusal::Gateway { .. } | Refusal::Throttled(_) | Refusal::Plugin(_) | Refusal::Reset => {
+            LocalResponse::new(500)
+        }
     }
 }
 

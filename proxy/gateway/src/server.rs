@@ -23,7 +23,6 @@ use pingora_core::services::Service;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
-use tollgate_model::compile::hosts::HostsError;
 
 use tollgate_model::compile::CompiledStage;
 
@@ -34,11 +33,13 @@ use crate::core::{Core, Drain, DrainSwitch};
 use crate::exchange::{Client, TlsDetails};
 use crate::management::Management;
 use crate::metrics::{ConnectionRefusal, HandshakeResult, ListenerProtocol, Metrics, ReloadResult};
-use crate::snapshot::{Routes, Snapshot};
+use crate::snapshot::{PublishError, Routes, Snapshot};
 use crate::test_invoke::{self, TestInvocation, TestInvocationError, TestInvocationResult};
 use crate::upgrade::{Inherited, Upgrade};
 use crate::upstream::Upstreams;
 use crate::upstream::balancer::Balancer;
+use crate::usage::control::ControlSocket;
+use crate::usage::{LedgerError, Registry, Writer};
 use crate::{http1, http2, tls};
 
 /// Connections the kernel keeps for us before we accept them.
@@ -59,6 +60,7 @@ struct Inner {
     /// Signals are handled: before, one would end the process.
     running: Arc<AtomicBool>,
     switch: DrainSwitch,
+    usage_writer: Writer,
     /// Taken by [`Gateway::run`].
     parts: Mutex<Option<Parts>>,
 }
@@ -71,6 +73,7 @@ struct Parts {
     workers: usize,
     upgrade: Upgrade,
     inherited: Inherited,
+    control: Option<ControlSocket>,
 }
 
 /// The addresses in use.
@@ -90,6 +93,12 @@ pub enum StartError {
     AccessLogFormat(#[from] FormatError),
     #[error("cannot open access log {destination}: {source}")]
     AccessLog { destination: String, source: io::Error },
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("cannot start the thread that writes usage: {0}")]
+    UsageWriter(io::Error),
+    #[error("cannot listen on the control socket {path}: {source}")]
+    ControlSocket { path: String, source: io::Error },
     #[error("cannot find the program's own path: {0}")]
     Program(io::Error),
 }
@@ -131,6 +140,9 @@ impl Gateway {
         if let Some(log) = &access_log {
             metrics.report_dropped_lines(log.dropped_counter());
         }
+        let usage = Arc::new(Registry::open(config.data_directory.as_deref())?);
+        let usage_writer = Writer::start(usage.clone()).map_err(StartError::UsageWriter)?;
+        let control = config.control_socket.as_deref().map(control_socket).transpose()?;
         let limits = config.limits;
         let parts = Parts {
             listeners,
@@ -140,11 +152,13 @@ impl Gateway {
             workers: config.workers.max(1),
             upgrade: upgrade.map_err(StartError::Program)?,
             inherited,
+            control,
         };
         let core = Core {
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             upstreams: Upstreams::new(balancers, config.upstream_ca_file, &limits),
             metrics,
+            usage,
             access_log,
             connections: ConnectionLimits::new(limits.connections, limits.connections_per_address),
             drain,
@@ -156,6 +170,7 @@ impl Gateway {
             published: Arc::default(),
             running: Arc::default(),
             switch,
+            usage_writer,
             parts: Mutex::new(Some(parts)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -167,15 +182,16 @@ impl Gateway {
 
     /// Serves `routes` from now on. Requests under way keep what they started with. On an
     /// error everything stays as it was.
-    pub fn publish(&self, routes: Routes) -> Result<(), HostsError> {
+    pub fn publish(&self, routes: Routes) -> Result<(), PublishError> {
         let core = &self.inner.core;
-        let snapshot = Snapshot::new(routes, &core.metrics, &core.upstreams);
+        let snapshot = Snapshot::new(routes, &core.metrics, &core.upstreams, &core.usage);
         core.metrics.reload(match &snapshot {
             Ok(_) => ReloadResult::Applied,
             Err(_) => ReloadResult::Rejected,
         });
         core.snapshot.store(Arc::new(snapshot?));
         core.upstreams.forget_unused();
+        core.usage.forget_unused();
         self.inner.published.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -240,6 +256,7 @@ impl Gateway {
             management: Arc::new(management),
             listener: Some(parts.management),
             balancers: parts.balancers,
+            control: parts.control.map(|socket| (socket, core.usage.clone())),
         });
         let signals = Signals {
             gateway: self.clone(),
@@ -248,6 +265,7 @@ impl Gateway {
             started: Mutex::new(Some((parts.inherited, Box::new(started)))),
         };
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        self.inner.usage_writer.stop();
         if let Some(log) = &core.access_log {
             log.close();
         }
@@ -290,6 +308,11 @@ fn raise_file_limit(connections: u32) {
             "the limit on open files is below two for each connection allowed"
         );
     }
+}
+
+fn control_socket(path: &std::path::Path) -> Result<ControlSocket, StartError> {
+    ControlSocket::bind(path)
+        .map_err(|source| StartError::ControlSocket { path: path.display().to_string(), source })
 }
 
 fn local(configured: SocketAddr, socket: &TcpListener) -> SocketAddr {
@@ -488,6 +511,7 @@ struct ManagementService {
     management: Arc<Management>,
     listener: Option<TcpListener>,
     balancers: Vec<Arc<Balancer>>,
+    control: Option<(ControlSocket, Arc<Registry>)>,
 }
 
 #[async_trait]
@@ -495,6 +519,10 @@ impl Service for ManagementService {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
         for balancer in self.balancers.drain(..) {
             tokio::spawn(balancer.run());
+        }
+        if let Some((socket, usage)) = self.control.take() {
+            tracing::info!(path = %socket.path().display(), "control socket");
+            tokio::spawn(socket.serve(usage));
         }
         let Some(listener) = self.listener.take() else { return };
         match tokio::net::TcpListener::from_std(listener) {

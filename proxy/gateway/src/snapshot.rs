@@ -14,6 +14,9 @@ use tollgate_plugin_host::PluginSlot;
 use crate::metrics::{Metrics, StageMetrics};
 use crate::phases::authorize::AuthorizerRuntime;
 use crate::upstream::{Upstream, Upstreams};
+use crate::usage::{
+    ApiKeyId, ApiKeyPlace, LedgerError, Registry, StageLimits, StageThrottles, UsageSettings,
+};
 
 /// Everything to serve, as given to [`crate::Gateway::publish`].
 #[derive(Default)]
@@ -28,6 +31,19 @@ pub struct Routes {
     pub development_paths: bool,
     /// What stages call by name. A method whose plugin is not among them answers 500.
     pub plugins: BTreeMap<String, PluginSlot>,
+    /// API keys, usage plans and the account's throttle.
+    pub usage: UsageSettings,
+    /// By API and stage: their method settings.
+    pub throttles: HashMap<(ApiId, String), StageThrottles>,
+}
+
+/// Why routes can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Hosts(#[from] HostsError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 /// A custom domain name and its base path mappings.
@@ -60,6 +76,8 @@ pub struct StageRuntime {
     pub upstreams: Vec<Arc<Upstream>>,
     /// In the order of [`CompiledStage::authorizers`].
     pub authorizers: Vec<AuthorizerRuntime>,
+    /// Who may call how often.
+    pub limits: StageLimits,
     /// In the order of [`CompiledStage::methods`]; empty if none has any.
     transformers: Vec<AttachedTransformers>,
 }
@@ -75,7 +93,7 @@ pub enum AttachedTransformers {
 }
 
 impl StageRuntime {
-    /// `upstreams` are those of `compiled`, in order.
+    /// `upstreams` are those of `compiled`, in order. Nothing is limited.
     pub fn new(
         compiled: CompiledStage,
         metrics: &Metrics,
@@ -91,8 +109,15 @@ impl StageRuntime {
                 .map(|authorizer| AuthorizerRuntime::new(authorizer, plugins))
                 .collect(),
             transformers: transformers(&compiled, plugins),
+            limits: StageLimits::none(),
             compiled,
         }
+    }
+
+    /// Value and id of an API key that was found on this stage.
+    pub fn api_key(&self, place: ApiKeyPlace) -> Option<(&str, ApiKeyId)> {
+        let subscribers = self.limits.subscribers();
+        Some((subscribers.value(place)?, subscribers.id(place)?))
     }
 
     pub fn method(&self, index: usize) -> &CompiledMethod {
@@ -141,7 +166,9 @@ impl Snapshot {
         routes: Routes,
         metrics: &Metrics,
         upstreams: &Upstreams,
-    ) -> Result<Self, HostsError> {
+        usage: &Registry,
+    ) -> Result<Self, PublishError> {
+        let linked = usage.link(routes.usage)?;
         let mut hosts = Hosts::builder();
         // An API's stages share its default endpoint: the first path segment tells them apart.
         let mut endpoints = HashSet::new();
@@ -154,7 +181,12 @@ impl Snapshot {
             }
             let interned =
                 compiled.upstreams.iter().map(|target| upstreams.intern(target)).collect();
-            let runtime = StageRuntime::new(compiled, metrics, interned, &routes.plugins);
+            let limits = {
+                let throttles = routes.throttles.get(&(compiled.api_id.clone(), stage.clone()));
+                usage.stage(&linked, &compiled, throttles.unwrap_or(&StageThrottles::default()))
+            };
+            let mut runtime = StageRuntime::new(compiled, metrics, interned, &routes.plugins);
+            runtime.limits = limits;
             hosts = hosts.stage(&api_id, &stage, Arc::new(runtime));
         }
         for domain in routes.domains {

@@ -11,11 +11,13 @@ use tollgate_gateway::config::{
     AccessLogDestination, HealthCheck, ListenerConfig, Visibility, VpcLink,
 };
 use tollgate_gateway::limits::Limits;
+use tollgate_gateway::usage::{ApiKey, StageThrottles, Throttle, UsagePlan};
 use tollgate_gateway::{BasePathMapping, DomainName};
 use tollgate_model::api::ApiId;
 use tollgate_plugin_host::config::UpstreamConfig;
 
 use super::plugins::PluginConfig;
+use super::usage::{account, api_keys, clients, plans, stage_throttles};
 use super::wire::{self, Located, LogFormat, Maybe, Scalar, Text};
 use super::{ConfigError, MAXIMUM_WORKERS, bounds, values};
 use crate::definitions::generated_api_id;
@@ -43,6 +45,16 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     pub plugin_upstreams: BTreeMap<String, UpstreamConfig>,
     pub plugin_cache_directory: Option<PathBuf>,
+    /// What all APIs together let through.
+    pub account: Throttle,
+    /// What each client address may ask; none is no limit.
+    pub clients: Option<Throttle>,
+    pub usage_plans: Vec<UsagePlan>,
+    /// Without those in `api_keys_file`.
+    pub api_keys: Vec<ApiKey>,
+    pub api_keys_file: Option<PathBuf>,
+    pub data_directory: Option<PathBuf>,
+    pub control_socket: Option<PathBuf>,
     pub access_log: AccessLogDestination,
     /// `None` is the gateway's own default.
     pub access_log_format: Option<String>,
@@ -78,6 +90,7 @@ pub struct ApiConfig {
     pub authorizer_uris: BTreeMap<String, String>,
     /// By method, as in `GET /pets`.
     pub method_transformers: BTreeMap<String, Vec<String>>,
+    pub throttles: StageThrottles,
     /// Line in the configuration file.
     pub line: u64,
 }
@@ -90,6 +103,9 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
+/// The control socket's name in the data directory.
+const CONTROL_SOCKET: &str = "control.sock";
+
 /// Gives the file's text its meaning, or says what is wrong with it.
 pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError> {
     let absent = wire::Limits::default();
@@ -97,10 +113,14 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
     let at = Checker { file, folder: file.parent().unwrap_or(Path::new("")) };
     let certificates = certificates(&wire.certificates, &at)?;
     let listeners = listeners(&wire.listeners, !certificates.is_empty(), &at)?;
-    let apis = apis(&wire.apis, &at)?;
+    let account = account(wire.account.as_ref(), &at)?;
+    let apis = apis(&wire.apis, account, &at)?;
     let domain_names = domain_names(&wire.domain_names, &apis, &at)?;
     let plugin_upstreams = super::plugins::upstreams(&wire.plugin_upstreams, &at)?;
     let plugins = super::plugins::plugins(&wire.plugins, &plugin_upstreams, &at)?;
+    let path = |maybe: &Maybe<Text>, key| maybe.given().map(|path| at.path(path, key)).transpose();
+    let data_directory = path(&wire.data_directory, "data_directory")?;
+    let control_socket = path(&wire.control_socket, "control_socket")?;
     Ok(Config {
         listeners,
         management: at
@@ -119,21 +139,21 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
             .optional(&wire.host_suffix, "host_suffix", values::domain_name)?
             .unwrap_or_else(|| "localhost".to_owned()),
         certificates,
+        usage_plans: plans(&wire.usage_plans, &apis, account, &at)?,
+        clients: clients(wire.account.as_ref(), account, &at)?,
+        account,
+        api_keys: api_keys(&wire.api_keys, &at)?,
+        api_keys_file: path(&wire.api_keys_file, "api_keys_file")?,
+        control_socket: control_socket
+            .or_else(|| data_directory.as_ref().map(|directory| directory.join(CONTROL_SOCKET))),
+        data_directory,
         apis,
         domain_names,
         vpc_links: vpc_links(&wire.vpc_links, &at)?,
-        upstream_ca_file: wire
-            .upstream_ca_file
-            .given()
-            .map(|path| at.path(path, "upstream_ca_file"))
-            .transpose()?,
+        upstream_ca_file: path(&wire.upstream_ca_file, "upstream_ca_file")?,
         plugins,
         plugin_upstreams,
-        plugin_cache_directory: wire
-            .plugin_cache_directory
-            .given()
-            .map(|path| at.path(path, "plugin_cache_directory"))
-            .transpose()?,
+        plugin_cache_directory: path(&wire.plugin_cache_directory, "plugin_cache_directory")?,
         access_log: at.access_log_destination(wire.access_log.as_ref())?,
         access_log_format: at.access_log_format(wire.access_log.as_ref())?,
         log: log(wire.log.as_ref(), &at)?,
@@ -249,7 +269,11 @@ fn certificates(
     Ok(certificates)
 }
 
-fn apis(wire: &[Located<wire::Api>], at: &Checker<'_>) -> Result<Vec<ApiConfig>, ConfigError> {
+fn apis(
+    wire: &[Located<wire::Api>],
+    account: Throttle,
+    at: &Checker<'_>,
+) -> Result<Vec<ApiConfig>, ConfigError> {
     let mut seen = BTreeSet::new();
     let mut apis = Vec::with_capacity(wire.len());
     for (index, api) in wire.iter().enumerate() {
@@ -288,8 +312,10 @@ fn apis(wire: &[Located<wire::Api>], at: &Checker<'_>) -> Result<Vec<ApiConfig>,
             method_transformers: api
                 .methods
                 .iter()
+                .filter(|(_, it)| !it.transformers.is_empty())
                 .map(|(method, it)| (method.clone(), list(&it.transformers)))
                 .collect(),
+            throttles: stage_throttles(api.throttle.as_ref(), &api.methods, account, &key, at)?,
             line: definition.line(),
         });
     }

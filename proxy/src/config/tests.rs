@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tollgate_gateway::config::{AccessLogDestination, Visibility};
 use tollgate_gateway::limits::Limits;
+use tollgate_gateway::usage::{PlanQuota, Throttle};
 use tollgate_plugin_host::config::PluginSettings;
+use tollgate_throttle::{Period, Quota};
 
 use super::checked::Config;
 use super::plugins::PluginPlace;
@@ -69,7 +71,7 @@ fn what_is_wrong_is_one_clear_line() {
         // Structure.
         (
             "limit:\n  connections: 1\n",
-            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, plugins, plugin_upstreams, plugin_cache_directory, access_log, log, limits",
+            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, plugins, plugin_upstreams, plugin_cache_directory, account, usage_plans, api_keys, api_keys_file, data_directory, control_socket, access_log, log, limits",
         ),
         (
             "log:\n  levle: info\n",
@@ -212,6 +214,93 @@ fn what_is_wrong_is_one_clear_line() {
     ];
     for (added, expected) in cases {
         assert_eq!(refused(&with(added)), expected);
+    }
+}
+
+#[test]
+fn plans_keys_and_throttles_are_read() {
+    let config = accepted(EVERYTHING);
+    let throttle = |per_second, burst| Throttle::new(per_second, burst).unwrap();
+    assert_eq!(config.account, throttle(2_000.0, 5_000));
+    // What a throttle leaves out it has from the one around it.
+    let of_stage = &config.apis[0].throttles;
+    assert_eq!(of_stage.default, Some(throttle(100.5, 5_000)));
+    assert_eq!(of_stage.methods[0].throttle, throttle(100.5, 7));
+    assert_eq!(of_stage.methods[0].path, "/pets/{id}");
+    assert!(config.apis[0].method_transformers.is_empty());
+    let plan = &config.usage_plans[0];
+    assert_eq!((&*plan.name, plan.throttle), ("Gold", Some(throttle(2_000.0, 20))));
+    let quota = Quota { limit: 1_000, period: Period::Week };
+    assert_eq!(plan.quota, Some(PlanQuota { quota, offset: 10 }));
+    assert_eq!(plan.stages[0].methods[0].throttle, throttle(5.0, 20));
+    assert_eq!(config.usage_plans[1].name, "silver");
+    let [key, other] = &config.api_keys[..] else { panic!("{:?}", config.api_keys) };
+    assert_eq!((key.id.to_string(), key.enabled), ("a1b2c3d4e5".to_owned(), false));
+    assert_eq!(key.plans.iter().map(ToString::to_string).collect::<Vec<_>>(), ["gold00", "silver"]);
+    assert!(other.enabled && other.id != key.id);
+    assert_eq!(config.api_keys_file.as_deref(), Some(Path::new("/etc/tollgate/keys.csv")));
+    assert_eq!(config.control_socket.as_deref(), Some(Path::new("/var/lib/tollgate/control.sock")));
+}
+
+#[test]
+fn what_is_wrong_about_plans_keys_and_throttles_is_one_clear_line() {
+    const API: &str = "apis:\n  - {definition: a.yaml, stage: prod, api_id: petstore01}\n";
+    let cases = [
+        (
+            "account: {throttle: {rate: -1}}\n".to_owned(),
+            "tollgate.yaml:3: account.throttle.rate: \"-1\" is not a rate; allowed: a number from 0 to 10000000",
+        ),
+        (
+            "account: {throttle: {burst: 1.5}}\n".to_owned(),
+            "tollgate.yaml:3: account.throttle.burst: \"1.5\" is not a whole number; allowed: a whole number from 0 to 4294967295",
+        ),
+        (
+            "apis:\n  - definition: a.yaml\n    stage: prod\n    methods:\n      GET pets: {throttle: {rate: 1}}\n".to_owned(),
+            "tollgate.yaml:7: apis[0].methods.GET pets: \"GET pets\" is no method; written as in GET /pets/{id}",
+        ),
+        (
+            "usage_plans:\n  - {name: Gold}\n".to_owned(),
+            "tollgate.yaml:4: usage_plans[0].id: is missing",
+        ),
+        (
+            "usage_plans:\n  - {id: gold}\n".to_owned(),
+            "tollgate.yaml:4: usage_plans[0].id: \"gold\" is not the id of a usage plan; allowed: 6 characters of a-z and 0-9",
+        ),
+        (
+            "usage_plans:\n  - {id: gold00}\n  - {id: gold00}\n".to_owned(),
+            "tollgate.yaml:5: usage_plans[1].id: gold00 is the id of another plan already",
+        ),
+        (
+            "usage_plans:\n  - {id: gold00, quota: {limit: 5}}\n".to_owned(),
+            "tollgate.yaml:4: usage_plans[0].quota.period: is missing",
+        ),
+        (
+            "usage_plans:\n  - {id: gold00, quota: {limit: 5, period: day, offset: 6}}\n".to_owned(),
+            "tollgate.yaml:4: usage_plans[0].quota.offset: \"6\" is out of range; allowed: a whole number from 0 to 5",
+        ),
+        (
+            format!("{API}usage_plans:\n  - id: gold00\n    api_stages: [{{api_id: petstore01, stage: test}}]\n"),
+            "tollgate.yaml:7: usage_plans[0].api_stages[0]: Invalid API Stage {api: petstore01, stage: test} specified for usageplan gold00",
+        ),
+        (
+            format!("{API}usage_plans:\n  - id: gold00\n    api_stages:\n      - {{api_id: petstore01, stage: prod, methods: {{GET /x: {{}}}}}}\n"),
+            "tollgate.yaml:8: usage_plans[0].api_stages[0].methods.GET /x.throttle: is missing",
+        ),
+        (
+            "api_keys:\n  - {name: a}\n".to_owned(),
+            "tollgate.yaml:4: api_keys[0].value: is missing",
+        ),
+        (
+            "api_keys:\n  - {value: short}\n".to_owned(),
+            "tollgate.yaml:4: api_keys[0].value: API Key value should be at least 20 characters",
+        ),
+        (
+            "api_keys:\n  - {value: long-enough-for-a-key, id: A}\n".to_owned(),
+            "tollgate.yaml:4: api_keys[0].id: \"A\" is not the id of an API key; allowed: 10 characters of a-z and 0-9",
+        ),
+    ];
+    for (added, expected) in cases {
+        assert_eq!(refused(&with(&added)), expected);
     }
 }
 
@@ -401,6 +490,9 @@ apis:
     stage: prod
     stage_variables: {backend: '10.0.0.7:8080', number: 1}
     parameters: {Environment: prod}
+    throttle: {rate: 100.5}
+    methods:
+      GET /pets/{id}: {throttle: {burst: 7}}
   - {definition: /srv/petstore.yaml, api_id: petstore01, stage: beta}
 domain_names:
   - name: api.example.com
@@ -412,6 +504,26 @@ vpc_links:
     addresses: ['10.0.0.7:8080', 'pets.internal:80']
     health_check: {interval: 5s, timeout: 500ms, unhealthy_threshold: 3}
 upstream_ca_file: ca.pem
+account:
+  throttle: {rate: 2000}
+usage_plans:
+  - id: gold00
+    name: Gold
+    description: For those who pay
+    product_code: abc
+    throttle: {burst: 20}
+    quota: {limit: 1000, period: week, offset: 10}
+    api_stages:
+      - api_id: petstore01
+        stage: prod
+        methods:
+          GET /pets/{id}: {throttle: {rate: 5}}
+  - {id: silver}
+api_keys:
+  - {id: a1b2c3d4e5, name: A, value: the-first-key-of-all, enabled: false, usage_plans: [gold00, silver]}
+  - value: the-second-key-of-all
+api_keys_file: keys.csv
+data_directory: /var/lib/tollgate
 access_log: {destination: access.log, format: '$context.requestId $context.status'}
 log: {level: 'info,tollgate_gateway=debug', format: json}
 limits:

@@ -12,8 +12,10 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 pub mod plugins;
+pub mod usage;
 
 use plugins::{Method, Plugin, PluginUpstream};
+use usage::{Account, ApiKey, Throttle, UsagePlan};
 
 /// The configuration of `tollgate serve`. Paths are relative to the folder of this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -72,6 +74,26 @@ pub struct ConfigFile {
     /// when it is not there; nobody else may be able to write to it. Default: nowhere.
     #[serde(default)]
     pub plugin_cache_directory: Maybe<Text>,
+    /// What holds for all APIs together.
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// Usage plans, up to 300: what API keys may do.
+    #[serde(default)]
+    pub usage_plans: Vec<Located<UsagePlan>>,
+    /// API keys, for methods that want one.
+    #[serde(default)]
+    pub api_keys: Vec<Located<ApiKey>>,
+    /// More API keys, in AWS's CSV format. Read again when the file changes.
+    #[serde(default)]
+    pub api_keys_file: Maybe<Text>,
+    /// Where the gateway keeps what must outlive it: what API keys have used of their quotas.
+    /// Made when it is not there. Default: nowhere, and it is forgotten at the end.
+    #[serde(default)]
+    pub data_directory: Maybe<Text>,
+    /// Unix socket for `tollgate usage`, which only the gateway's own user may open. Default:
+    /// control.sock in data_directory, or none.
+    #[serde(default)]
+    pub control_socket: Maybe<Text>,
     /// The access log: one line for each request that reached an API.
     #[serde(default)]
     pub access_log: Option<AccessLog>,
@@ -169,6 +191,10 @@ pub struct Api {
     /// plugin:NAME.
     #[serde(default)]
     pub authorizers: BTreeMap<String, Text>,
+    /// What all clients together may do on each method of the stage that has no throttle of its
+    /// own: AWS's method settings for `*/*`. Default: no throttle but the account's.
+    #[serde(default)]
+    pub throttle: Option<Throttle>,
     /// Methods, as in `GET /pets/{id}`, and what they have in addition to the definition.
     #[serde(default)]
     pub methods: BTreeMap<String, Located<Method>>,
@@ -487,6 +513,10 @@ scalar!(
 scalar!(
     /// A whole number.
     Count { "type": "integer", "minimum": 0 }
+);
+scalar!(
+    /// A number.
+    Number { "type": "number", "minimum": 0 }
 );
 scalar!(
     /// `true` or `false`.

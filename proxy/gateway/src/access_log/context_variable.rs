@@ -153,6 +153,8 @@ context_variables! {
     /// Bytes of the response body.
     ResponseLength = "responseLength" LOG,
     Status = "status" LOG,
+    /// Tollgate's own: which limit refused the request.
+    ThrottleLevel = "throttle.level" LOG,
     WafError = "waf.error" LOG,
     WafLatency = "waf.latency" LOG,
     WafStatus = "waf.status" LOG,

@@ -12,7 +12,8 @@ use prometheus::proto::{
 use super::shards::{Cells, Sharded};
 use super::{
     ConnectionRefusal, HandshakeResult, LATENCY_BOUNDS, LatencyCells, ListenerProtocol, Measured,
-    ReloadResult, RequestRefusal, StageCells, StageLabels, StageShard, UpstreamConnectionResult,
+    ReloadResult, RequestRefusal, StageCells, StageLabels, StageShard, ThrottleLevel,
+    UpstreamConnectionResult,
 };
 
 /// Name and help of a family.
@@ -42,6 +43,10 @@ const REQUESTS_REFUSED: Family = Family(
     "tollgate_requests_refused_total",
     "Requests and connections refused before a stage was found.",
 );
+const REQUESTS_THROTTLED: Family = Family(
+    "tollgate_requests_throttled_total",
+    "Requests answered with 429, by the limit they were beyond.",
+);
 const UPSTREAM_CONNECTIONS: Family =
     Family("tollgate_upstream_connections_total", "Connections that requests took to upstreams.");
 const RELOADS: Family = Family(
@@ -54,7 +59,7 @@ const DROPPED_LINES: Family = Family(
 );
 const BUILD_INFO: Family = Family("tollgate_build_info", "The version that runs.");
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     REQUESTS,
     CLIENT_ERRORS,
     SERVER_ERRORS,
@@ -64,6 +69,7 @@ const FAMILIES: [Family; 13] = [
     CONNECTIONS_REFUSED,
     TLS_HANDSHAKES,
     REQUESTS_REFUSED,
+    REQUESTS_THROTTLED,
     UPSTREAM_CONNECTIONS,
     RELOADS,
     DROPPED_LINES,
@@ -119,6 +125,12 @@ impl Collector for GatewayCollector {
             ),
             counted(TLS_HANDSHAKES, "result", HandshakeResult::LABELS, &measured.tls_handshakes),
             counted(REQUESTS_REFUSED, "reason", RequestRefusal::LABELS, &measured.requests_refused),
+            counted(
+                REQUESTS_THROTTLED,
+                "level",
+                ThrottleLevel::LABELS,
+                &measured.requests_throttled,
+            ),
             counted(
                 UPSTREAM_CONNECTIONS,
                 "result",

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod resource_policy;
 pub mod authorize;
 pub mod api_key;
+pub mod throttle;
 pub mod transform;
 pub mod validate;
 pub mod request_body;
@@ -40,6 +41,7 @@ pub fn admit(
     exchange: &mut Exchange,
 ) -> Result<(), Refusal> {
     locate::locate(snapshot, limits, head, exchange)?;
+    throttle::check_client(exchange)?;
     route::route(head, exchange)?;
     resource_policy::check(head, exchange)
 }
@@ -64,7 +66,8 @@ pub fn check(head: &mut RequestHead, exchange: &mut Exchange) -> Result<Checked,
         None => return Ok(Checked::Consult(FirstPlugin::Authorizer)),
         Some(result) => result?,
     }
-    api_key::check(exchange)?;
+    api_key::check(head, exchange)?;
+    throttle::check(exchange)?;
     if transform::is_needed(exchange) {
         return Ok(Checked::Consult(FirstPlugin::Transformer));
     }
@@ -87,7 +90,8 @@ pub async fn consult(
             body = Some(reader.read(&core.limits, head).await?);
         }
         authorize::authorize(head, exchange, body.as_deref()).await?;
-        api_key::check(exchange)?;
+        api_key::check(head, exchange)?;
+        throttle::check_late(exchange)?;
     }
     if transform::is_needed(exchange) {
         body = transform::request(&core.limits, head, exchange, body, reader).await?;

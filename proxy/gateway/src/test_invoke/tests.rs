@@ -45,6 +45,8 @@ fn gateway() -> Gateway {
         access_log_format: DEFAULT_FORMAT.to_owned(),
         vpc_links: BTreeMap::new(),
         upstream_ca_file: None,
+        data_directory: None,
+        control_socket: None,
         collectors: Vec::new(),
     })
     .expect("a gateway")

@@ -86,13 +86,6 @@ impl<'a> MethodCompiler<'a> {
 
     pub(crate) fn method(&mut self, place: &Place<'a>) -> Result<CompiledMethod, CompileError> {
         let authorization = self.authorization(place)?;
-        if place.method.api_key_required {
-            self.unserved.add(
-                "API key",
-                "API keys and usage plans are not checked yet",
-                &place.name,
-            );
-        }
         Ok(CompiledMethod {
             resource: place.resource,
             http_method: place.http_method,

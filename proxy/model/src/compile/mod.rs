@@ -65,7 +65,7 @@ pub use validate::{CompiledValidator, ValidationFailure};
 use methods::{MethodCompiler, Place};
 use unserved::Unserved;
 
-use crate::api::{Api, ApiId, ApiKeySource, EndpointType, Protocol};
+use crate::api::{Api, ApiId, EndpointType, Protocol};
 
 /// What a stage adds to an API's definition.
 #[derive(Clone, Debug)]
@@ -163,13 +163,6 @@ fn note_unserved_api(api: &Api, unserved: &mut Unserved) {
     const PLACE: &str = "API";
     if api.protocol == Protocol::Http {
         unserved.add("HTTP API", "HTTP APIs are not served yet: every request answers 500", PLACE);
-    }
-    if api.api_key_source == ApiKeySource::Authorizer {
-        unserved.add(
-            "x-amazon-apigateway-api-key-source",
-            "API keys are not read from authorizers yet",
-            PLACE,
-        );
     }
     if api.endpoint_type == EndpointType::Edge {
         unserved.add("EDGE endpoint", "served like REGIONAL by the node itself", PLACE);

@@ -317,13 +317,13 @@ fn each_unserved_construct_is_named_with_its_place() {
 fn unserved_parts_of_the_api_are_named_too() {
     let compiled = definition(
         "paths: {}
-x-amazon-apigateway-api-key-source: AUTHORIZER
+x-amazon-apigateway-security-policy: TLS_1_2
 x-amazon-apigateway-policy: {Version: '2012-10-17', Statement: [{Effect: Deny, Principal: '*', Action: 'execute-api:Invoke', Resource: '*'}]}
 ",
     );
     let constructs: Vec<&str> =
         compiled.warnings.iter().map(|warning| warning.construct.as_str()).collect();
-    assert_eq!(constructs, ["x-amazon-apigateway-api-key-source"]);
+    assert_eq!(constructs, ["x-amazon-apigateway-security-policy"]);
     assert!(compiled.warnings.iter().all(|warning| warning.places == ["API"]));
     assert!(matches!(&compiled.stage.resource_policy, CompiledPolicy::Evaluated(_)));
 }
@@ -361,7 +361,6 @@ components:
             "Lambda authorizer: not evaluated yet: every request is refused (GET /token)",
             "Cognito user pool authorizer: not evaluated yet: every request is refused (GET /pool)",
             "AWS_IAM authorization: not evaluated yet: every request is refused (GET /iam)",
-            "API key: API keys and usage plans are not checked yet (GET /key)",
         ]
     );
 }

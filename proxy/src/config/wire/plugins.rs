@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::usage::Throttle;
 use super::{Count, Flag, Interval, Maybe, Size, Text};
 
 /// A WASM plugin, or a directory of them.
@@ -165,4 +166,7 @@ pub struct Method {
     /// stage.
     #[serde(default)]
     pub transformers: Vec<Text>,
+    /// What all clients together may do on it, instead of the stage's throttle.
+    #[serde(default)]
+    pub throttle: Option<Throttle>,
 }

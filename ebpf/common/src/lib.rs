@@ -1,0 +1,250 @@
+//! What the XDP program and user space say to each other: names, keys and values of the maps.
+//!
+//! | map | kind | what for |
+//! | --- | --- | --- |
+//! | `CONFIGURATION` | array of one | limits, prefixes, the sketch's seed, who owns the maps |
+//! | `PORTS` | array of 65,536 | which TCP ports are the gateway's, at a glance |
+//! | `LISTENERS` | hash | the gateway's addresses, for ports that it doesn't have on all of them |
+//! | `LISTS` | longest-prefix trie | who is denied, allowed, trusted |
+//! | `SOURCES` | LRU hash | buckets and penalties of sources that are known |
+//! | `STRANGERS` | array | buckets of all others: a sketch |
+//! | `COUNTERS` | array for each CPU | packets by [`Outcome`] |
+//! | `CLOCK` | array of two | the time in tests |
+
+#![no_std]
+
+use tollgate_throttle::Rate;
+use tollgate_throttle::source::{Prefixes, Seed, Source};
+
+/// Changes with each change of a map's name, kind, key or value: maps of another layout are not
+/// taken over.
+pub const LAYOUT: u32 = 1;
+
+/// How many ports there are.
+pub const PORTS: u32 = 65_536;
+
+/// A bit of a port: all IPv4 addresses listen.
+pub const LISTENS_ON_IPV4: u8 = 1;
+/// A bit of a port: all IPv6 addresses listen.
+pub const LISTENS_ON_IPV6: u8 = 2;
+/// A bit of a port: [`Listener`]s say which addresses listen.
+pub const LISTENS_ON_SOME: u8 = 4;
+
+/// Of the map `CONFIGURATION`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Configuration {
+    /// Which process may remove the maps: a number that it chose at random.
+    pub owner: u64,
+    /// New connections, from one source.
+    pub connections: Rate,
+    /// Packets, from one source.
+    pub packets: Rate,
+    pub prefixes: Prefixes,
+    pub seed: Seed,
+    /// [`LAYOUT`].
+    pub layout: u32,
+    /// The number of slots of the sketch less one: a power of two less one.
+    pub sketch_mask: u32,
+    pub is_on: Switches,
+}
+
+/// What is to be done at all. Each is 0 or 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Switches {
+    pub connections: u8,
+    pub packets: u8,
+    /// There is something in `LISTS`.
+    pub lists: u8,
+    /// Some listener is on all IPv4 addresses.
+    pub all_ipv4: u8,
+    /// Some listener is on all IPv6 addresses.
+    pub all_ipv6: u8,
+    /// The program runs in the driver. Only user space reads it.
+    pub native: u8,
+    pub padding: [u8; 2],
+}
+
+/// A key of the map `LISTENERS`: an address and port of the gateway. Port 0 is there for each
+/// address that has any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct Listener {
+    pub address: Source,
+    pub port: u64,
+}
+
+impl Listener {
+    #[inline]
+    pub const fn new(address: Source, port: u16) -> Self {
+        Self { address, port: port as u64 }
+    }
+}
+
+/// A key of the map `LISTS`, behind the prefix length: the family, so that `::/0` says nothing of
+/// IPv4, and the address. A prefix length counts the bits of both.
+pub type ListAddress = [u8; 20];
+
+/// How many bits of a [`ListAddress`] are the family.
+pub const FAMILY_BITS: u32 = 32;
+
+/// The family of an address in `LISTS`, in the machine's order.
+pub const fn family(is_ipv6: bool) -> u32 {
+    if is_ipv6 { 6 } else { 4 }
+}
+
+/// A bit of a value of the map `LISTS`: the configuration file has the entry, not a command.
+pub const IS_CONFIGURED: u8 = 0x80;
+
+/// A value of the map `LISTS`, without [`IS_CONFIGURED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// All its packets are dropped.
+    Denied = 1,
+    /// It is never limited nor penalised: an exception from a wider network that is denied, or
+    /// somebody known to be good.
+    Allowed = 2,
+    /// As allowed. A proxy: what it says of whom it speaks for is believed.
+    Trusted = 3,
+}
+
+impl Standing {
+    /// As in the configuration and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Allowed => "allowed",
+            Self::Trusted => "trusted",
+        }
+    }
+
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte & !IS_CONFIGURED {
+            1 => Some(Self::Denied),
+            2 => Some(Self::Allowed),
+            3 => Some(Self::Trusted),
+            _ => None,
+        }
+    }
+}
+
+/// A value of the map `SOURCES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Known {
+    /// State of the bucket of new connections, or [`Self::AS_STRANGER`].
+    pub connections: u64,
+    /// State of the bucket of packets, or [`Self::AS_STRANGER`].
+    pub packets: u64,
+    /// When it is out of the penalty box, in nanoseconds of CLOCK_MONOTONIC; 0: it never was in.
+    pub penalty_until: u64,
+    /// The kernel's tick in which it was last found to be in; 0: in none.
+    pub penalty_tick: u64,
+    /// [`Penalty::level`](tollgate_throttle::penalty::Penalty::level).
+    pub penalty_level: u64,
+    /// Packets that were let in.
+    pub admitted: u64,
+    /// Packets that were not, by the [`Outcome`]s from [`Outcome::FIRST_OF_KNOWN`] on.
+    pub dropped: [u64; 3],
+}
+
+impl Known {
+    /// A bucket state: the one that the source has in the sketch. User space makes entries, and
+    /// the program puts the state in with the source's next packet; so nobody gets a full bucket
+    /// for having become known.
+    pub const AS_STRANGER: u64 = u64::MAX;
+
+    /// A source of which nothing is known but its name.
+    pub const NEW: Self = Self {
+        connections: Self::AS_STRANGER,
+        packets: Self::AS_STRANGER,
+        penalty_until: 0,
+        penalty_tick: 0,
+        penalty_level: 0,
+        admitted: 0,
+        dropped: [0; 3],
+    };
+}
+
+/// A value of the map `STRANGERS`: two sketches side by side, because a source's packet needs
+/// both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Slot {
+    pub connections: u64,
+    pub packets: u64,
+}
+
+/// What became of a packet for the gateway: an index of the map `COUNTERS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Let in, within the limits.
+    Admitted = 0,
+    /// Let in without limits: the source is allowed or trusted.
+    Allowed = 1,
+    /// Dropped: the source is denied.
+    Denied = 2,
+    /// Dropped: a fragment, or a chain of extension headers, that hides what it carries.
+    Hidden = 3,
+    /// Dropped: too many new connections.
+    ConnectionRate = 4,
+    /// Dropped: too many packets.
+    PacketRate = 5,
+    /// Dropped: the source is in the penalty box.
+    Penalty = 6,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 7] = [
+        Self::Admitted,
+        Self::Allowed,
+        Self::Denied,
+        Self::Hidden,
+        Self::ConnectionRate,
+        Self::PacketRate,
+        Self::Penalty,
+    ];
+    /// As in metrics and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Hidden => "hidden",
+            Self::ConnectionRate => "connection_rate",
+            Self::PacketRate => "packet_rate",
+            Self::Penalty => "penalty",
+        }
+    }
+
+    /// The first of those that are counted for a known source, too.
+    pub const FIRST_OF_KNOWN: u32 = Self::ConnectionRate as u32;
+}
+
+/// An index of the map `CLOCK`, which only the programs for tests read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Clock {
+    /// The time of `tollgate_at`, in nanoseconds.
+    Now = 0,
+    /// How many addresses `tollgate_spread` sends from, a power of two.
+    Sources = 1,
+}
+
+#[cfg(feature = "user")]
+mod user {
+    use super::{Configuration, Known, Listener, Slot};
+
+    // SAFETY: plain numbers in the layout of C, without padding that the compiler adds: the size
+    // is the sum of the fields' sizes, which the tests of tollgate-xdp compare.
+    unsafe impl aya::Pod for Configuration {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Known {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Listener {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Slot {}
+}

@@ -1,0 +1,208 @@
+//! The buckets and penalties of a source.
+//!
+//! A known source has an entry of its own in `SOURCES`. All others are strangers and share a
+//! sketch. A stranger becomes known when user space says so (it completed a handshake, or got a
+//! penalty), or when it is dropped here for the first time: then it is worth an entry, and one
+//! that made up its address for each packet never comes so far.
+//!
+//! A packet that opens a connection takes a token from the bucket of connections, then, as all
+//! do, one from that of packets. One that is refused by the first takes none from the second, so
+//! that a flood of them leaves the connections that are open alone.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use tollgate_ebpf_common::{Configuration, Known, Outcome, Slot};
+use tollgate_throttle::sketch::{self, Word};
+use tollgate_throttle::source::Source;
+
+use crate::clock::Clock;
+use crate::maps;
+use crate::packet::Segment;
+use crate::word::Shared;
+
+#[inline(always)]
+pub fn outcome(
+    segment: &Segment,
+    configuration: &Configuration,
+    clock: &impl Clock,
+) -> Option<Outcome> {
+    let prefixes = &configuration.prefixes;
+    let source = if segment.is_ipv6 {
+        prefixes.ipv6_source(segment.source)
+    } else {
+        prefixes.ipv4_source(segment.source)
+    };
+    match maps::SOURCES.get_ptr_mut(source) {
+        // SAFETY: the pointer is to an entry of the map. The kernel may give a removed entry to
+        // another source while it is in use here, which then loses or gains a token; all fields
+        // are numbers that are read and written whole.
+        Some(known) => {
+            of_known(unsafe { Entry::new(known) }, segment, source, configuration, clock)
+        }
+        None => of_stranger(segment, source, configuration, clock.now()),
+    }
+}
+
+/// A [`Known`] that all CPUs may change.
+struct Entry {
+    connections: Shared,
+    packets: Shared,
+    penalty_until: Shared,
+    penalty_tick: Shared,
+    admitted: Shared,
+    dropped: [Shared; 3],
+}
+
+impl Entry {
+    /// # Safety
+    /// The pointer is to an entry of a map.
+    #[inline(always)]
+    unsafe fn new(known: *mut Known) -> Self {
+        // SAFETY: the fields are aligned words within the entry.
+        unsafe {
+            Self {
+                connections: Shared::new(&raw mut (*known).connections),
+                packets: Shared::new(&raw mut (*known).packets),
+                penalty_until: Shared::new(&raw mut (*known).penalty_until),
+                penalty_tick: Shared::new(&raw mut (*known).penalty_tick),
+                admitted: Shared::new(&raw mut (*known).admitted),
+                dropped: [
+                    Shared::new(&raw mut (*known).dropped[0]),
+                    Shared::new(&raw mut (*known).dropped[1]),
+                    Shared::new(&raw mut (*known).dropped[2]),
+                ],
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn of_known(
+    entry: Entry,
+    segment: &Segment,
+    source: Source,
+    configuration: &Configuration,
+    clock: &impl Clock,
+) -> Option<Outcome> {
+    let penalty_until = entry.penalty_until.read();
+    if penalty_until != 0 && is_penalised(&entry, penalty_until, clock) {
+        entry.dropped[2].add_one();
+        return Some(Outcome::Penalty);
+    }
+    if entry.packets.read() == Known::AS_STRANGER {
+        meet(&entry, &Slots::of(source, configuration)?);
+    }
+    let (is_on, now) = (configuration.is_on, clock.now());
+    if segment.is_opening
+        && is_on.connections != 0
+        && sketch::take_exact(&entry.connections, configuration.connections, now).is_err()
+    {
+        entry.dropped[0].add_one();
+        return Some(Outcome::ConnectionRate);
+    }
+    if is_on.packets != 0 && sketch::take_exact(&entry.packets, configuration.packets, now).is_err()
+    {
+        entry.dropped[1].add_one();
+        return Some(Outcome::PacketRate);
+    }
+    entry.admitted.add_one();
+    Some(Outcome::Admitted)
+}
+
+/// Reading the time is most of what a drop would cost, so its answer holds for the tick.
+#[inline(always)]
+fn is_penalised(entry: &Entry, until: u64, clock: &impl Clock) -> bool {
+    let tick = clock.tick();
+    if entry.penalty_tick.read() == tick {
+        return true;
+    }
+    let is_penalised = until > clock.now();
+    if is_penalised {
+        entry.penalty_tick.write(tick);
+    }
+    is_penalised
+}
+
+/// Puts the states that a source had as a stranger into its new entry.
+#[inline(always)]
+fn meet(entry: &Entry, slots: &Slots) {
+    // If another CPU was faster, its tokens count.
+    entry.connections.exchange(Known::AS_STRANGER, sketch::estimate(slots.connections()));
+    entry.packets.exchange(Known::AS_STRANGER, sketch::estimate(slots.packets()));
+}
+
+#[inline(always)]
+fn of_stranger(
+    segment: &Segment,
+    source: Source,
+    configuration: &Configuration,
+    now: u64,
+) -> Option<Outcome> {
+    let slots = Slots::of(source, configuration)?;
+    let is_on = configuration.is_on;
+    let outcome = if segment.is_opening
+        && is_on.connections != 0
+        && sketch::take(slots.connections(), configuration.connections, now).is_err()
+    {
+        Outcome::ConnectionRate
+    } else if is_on.packets != 0
+        && sketch::take(slots.packets(), configuration.packets, now).is_err()
+    {
+        Outcome::PacketRate
+    } else {
+        return Some(Outcome::Admitted);
+    };
+    let mut known = Known {
+        connections: sketch::estimate(slots.connections()),
+        packets: sketch::estimate(slots.packets()),
+        ..Known::NEW
+    };
+    known.dropped[usize::from(outcome == Outcome::PacketRate)] = 1;
+    // It fails if another CPU was faster.
+    let _ = maps::SOURCES.insert(source, known, u64::from(BPF_NOEXIST));
+    Some(outcome)
+}
+
+/// The two slots of a stranger, twice.
+struct Slots {
+    connections: [Shared; 2],
+    packets: [Shared; 2],
+}
+
+impl Slots {
+    #[inline(always)]
+    fn of(source: Source, configuration: &Configuration) -> Option<Self> {
+        let hash = source.hash(configuration.seed);
+        let [one, other] = sketch::places(hash, configuration.sketch_mask);
+        let (one, other) = (slot(one)?, slot(other)?);
+        // SAFETY: both point to values of an array, which live as long as the program.
+        unsafe {
+            Some(Self {
+                connections: [
+                    Shared::new(&raw mut (*one).connections),
+                    Shared::new(&raw mut (*other).connections),
+                ],
+                packets: [
+                    Shared::new(&raw mut (*one).packets),
+                    Shared::new(&raw mut (*other).packets),
+                ],
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn connections(&self) -> [&Shared; 2] {
+        let [one, other] = &self.connections;
+        [one, other]
+    }
+
+    #[inline(always)]
+    fn packets(&self) -> [&Shared; 2] {
+        let [one, other] = &self.packets;
+        [one, other]
+    }
+}
+
+#[inline(always)]
+fn slot(place: u32) -> Option<*mut Slot> {
+    maps::STRANGERS.get_ptr_mut(place)
+}

@@ -1,0 +1,31 @@
+//! Who is denied, allowed or trusted: the longest prefix decides.
+
+use aya_ebpf::maps::lpm_trie::Key;
+use tollgate_ebpf_common::{ListAddress, Outcome, Standing, family};
+
+use crate::maps;
+use crate::packet::Segment;
+
+/// A prefix length and a [`ListAddress`]. The verifier wants its words aligned on the stack.
+#[repr(C)]
+struct AlignedKey {
+    prefix_length: u32,
+    family: u32,
+    address: [u64; 2],
+}
+
+#[inline(always)]
+pub fn outcome(segment: &Segment) -> Option<Outcome> {
+    let key = AlignedKey {
+        prefix_length: size_of::<ListAddress>() as u32 * u8::BITS,
+        family: family(segment.is_ipv6),
+        address: segment.source.words(),
+    };
+    // SAFETY: a key is a length and the bytes of an address, packed; so is this.
+    let key: &Key<ListAddress> = unsafe { &*(&raw const key).cast() };
+    let &standing = maps::LISTS.get(key)?;
+    Some(match Standing::from_byte(standing)? {
+        Standing::Denied => Outcome::Denied,
+        Standing::Allowed | Standing::Trusted => Outcome::Allowed,
+    })
+}

@@ -1,0 +1,64 @@
+//! Words of maps that all CPUs may change.
+//!
+//! Rust knows no compare-and-swap for BPF, whose first versions had none; Linux has it since
+//! 5.12 (instruction set v3). The instructions are here.
+
+use core::arch::asm;
+
+use tollgate_throttle::sketch::Word;
+
+/// A word of a map's value.
+#[repr(transparent)]
+pub struct Shared(*mut u64);
+
+impl Shared {
+    /// # Safety
+    /// The pointer is to an aligned word of a map's value, and that lives as long as this.
+    #[inline(always)]
+    pub unsafe fn new(word: *mut u64) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
+    pub fn write(&self, value: u64) {
+        // SAFETY: see `new`. A store of an aligned word is never torn.
+        unsafe { self.0.write_volatile(value) }
+    }
+
+    #[inline(always)]
+    pub fn add_one(&self) {
+        // SAFETY: see `new`; the instruction changes nothing else.
+        unsafe {
+            asm!(
+                "lock *(u64 *)({word} + 0) += {one}",
+                word = in(reg) self.0,
+                one = in(reg) 1_u64,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+impl Word for Shared {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        // SAFETY: see `new`. A load of an aligned word is never torn.
+        unsafe { self.0.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn exchange(&self, from: u64, to: u64) -> bool {
+        let found: u64;
+        // SAFETY: see `new`; the instruction changes r0 and nothing else.
+        unsafe {
+            asm!(
+                "r0 = cmpxchg_64({word} + 0, r0, {to})",
+                word = in(reg) self.0,
+                to = in(reg) to,
+                inlateout("r0") from => found,
+                options(nostack, preserves_flags),
+            );
+        }
+        found == from
+    }
+}

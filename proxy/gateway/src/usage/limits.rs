@@ -1,0 +1,416 @@
+//! What a stage lets through: the levels of throttling, in AWS's order.
+//!
+//! | Level | Scope | Refusal |
+//! |---|---|---|
+//! | client address | IPv4 address or IPv6 /64 | THROTTLED |
+//! | usage plan, method | API key × method of a stage | THROTTLED |
+//! | usage plan | API key × all stages of the plan | THROTTLED |
+//! | quota | API key × plan × day, week or month | QUOTA_EXCEEDED |
+//! | stage, method | all clients × method | THROTTLED |
+//! | account | everything this gateway serves | THROTTLED |
+//!
+//! The first that refuses answers, and what those before it took is given back: a request that
+//! is refused counts nowhere. Only the client's address, which is asked before the request is
+//! even routed, counts every request.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldhash::quality::RandomState;
+use tollgate_throttle::sketch::Sketch;
+use tollgate_throttle::source::{Prefixes, Seed};
+use tollgate_throttle::{Day, Quota, SharedBucket, SharedQuota};
+
+use super::dirty::Dirty;
+use super::settings::Throttle;
+use super::subscribers::{ApiKeyPlace, BadKey, Subscribed, Subscribers};
+use super::subscription::MethodBuckets;
+use crate::metrics::ThrottleLevel;
+
+/// A bucket that all clients share, alone in its cache lines.
+#[repr(align(128))]
+pub struct Limiter {
+    pub throttle: Throttle,
+    bucket: SharedBucket,
+}
+
+/// What each client address may ask: the twin of the kernel's throttle, for requests.
+pub struct ClientLimiter {
+    pub throttle: Throttle,
+    prefixes: Prefixes,
+    buckets: Sketch,
+}
+
+/// 1 MiB of buckets: with 6,500 addresses at their limit one in a hundred others is at it with
+/// them.
+const CLIENT_BUCKETS: u32 = 17;
+
+/// The rules of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanRules {
+    pub throttle: Option<Throttle>,
+    pub quota: Option<Quota>,
+}
+
+/// What a plan says of a stage.
+pub enum PlanOnStage {
+    Absent,
+    Present,
+    /// By method of the stage: the place of its bucket, and what it holds.
+    WithMethods(Box<[Option<(u16, Throttle)>]>),
+}
+
+/// The limits of one stage, as a snapshot holds them.
+pub struct StageLimits {
+    /// Where the buckets' time begins.
+    pub(super) epoch: Instant,
+    pub(super) clients: Option<Arc<ClientLimiter>>,
+    pub(super) account: Option<Arc<Limiter>>,
+    /// In the order of the stage's methods.
+    pub(super) methods: Box<[Option<Arc<Limiter>>]>,
+    pub(super) subscribers: Arc<Subscribers>,
+    /// Of all plans.
+    pub(super) plans: Arc<[PlanRules]>,
+    /// In the order of `plans`.
+    pub(super) on_stage: Box<[PlanOnStage]>,
+    pub(super) dirty: Arc<Dirty>,
+}
+
+/// A request that asks to be let through.
+#[derive(Clone, Copy)]
+pub struct Applicant {
+    /// The method's place in the stage.
+    pub method: usize,
+    pub api_key: Option<ApiKeyPlace>,
+    pub now: Instant,
+    /// Since the Unix epoch.
+    pub time: Duration,
+}
+
+/// A request that asked too often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Throttled {
+    pub level: ThrottleLevel,
+    /// Seconds after which it may be let through, 1 or more; none if it never will.
+    pub retry_after: Option<u64>,
+    /// What it asked more often than; none for a quota.
+    pub throttle: Option<Throttle>,
+}
+
+/// Something that a request takes from.
+enum Limit<'a> {
+    Bucket(&'a SharedBucket, Throttle),
+    Quota(&'a SharedQuota, Quota),
+}
+
+impl Limiter {
+    pub fn new(throttle: Throttle) -> Self {
+        Self { throttle, bucket: SharedBucket::full() }
+    }
+}
+
+impl ClientLimiter {
+    pub fn new(throttle: Throttle) -> Self {
+        // Keyed by chance, so that nobody can choose addresses that share buckets with another's.
+        let chance = RandomState::default();
+        let seed = Seed([chance.hash_one(0), chance.hash_one(1)]);
+        let buckets = Sketch::new(CLIENT_BUCKETS, seed);
+        Self { throttle, prefixes: Prefixes::default(), buckets }
+    }
+}
+
+impl StageLimits {
+    /// Lets everything through, and knows no keys.
+    pub fn none() -> Self {
+        Self {
+            epoch: Instant::now(),
+            clients: None,
+            account: None,
+            methods: Box::default(),
+            subscribers: Arc::default(),
+            plans: Arc::default(),
+            on_stage: Box::default(),
+            dirty: Arc::default(),
+        }
+    }
+
+    pub fn subscribers(&self) -> &Subscribers {
+        &self.subscribers
+    }
+
+    /// The API key with this value, if it is good for the stage.
+    pub fn find_key(&self, value: &[u8]) -> Result<ApiKeyPlace, BadKey> {
+        let is_on_stage = |plan: u16| {
+            !matches!(self.on_stage.get(usize::from(plan)), None | Some(PlanOnStage::Absent))
+        };
+        self.subscribers.find(value, is_on_stage)
+    }
+
+    /// Lets a client ask, or refuses it.
+    pub fn admit_client(&self, address: IpAddr, now: Instant) -> Result<(), Throttled> {
+        let Some(clients) = &self.clients else { return Ok(()) };
+        let source = clients.prefixes.source(address);
+        let now = self.nanoseconds(now);
+        clients.buckets.take(source, clients.throttle.rate(), now).map_err(|empty| Throttled {
+            level: ThrottleLevel::ClientIp,
+            retry_after: empty.wait.map(Duration::from_nanos).map(in_seconds),
+            throttle: Some(clients.throttle),
+        })
+    }
+
+    /// Lets a request through, or says which level refuses it. Takes no lock, unless it is the
+    /// first of its key since the ledger was written: then one that its thread hardly shares.
+    pub fn admit(&self, applicant: Applicant) -> Result<(), Throttled> {
+        use ThrottleLevel as Level;
+        let subscribed = applicant.api_key.and_then(|place| self.subscribers.subscribed(place));
+        let (mut of_method, mut of_plan, mut of_quota) = (None, None, None);
+        if let Some(Subscribed { plan, subscription, methods }) = subscribed
+            && let Some(rules) = self.plans.get(usize::from(*plan))
+        {
+            of_method = methods
+                .as_ref()
+                .and_then(|buckets| self.of_method(*plan, applicant.method, buckets));
+            of_plan = rules
+                .throttle
+                .map(|it| (Level::UsagePlan, Limit::Bucket(&subscription.bucket, it)));
+            of_quota = rules.quota.map(|it| (Level::Quota, Limit::Quota(&subscription.quota, it)));
+        }
+        let of_stage = self.methods.get(applicant.method).and_then(Option::as_ref);
+        let levels = [
+            of_method,
+            of_plan,
+            of_quota,
+            of_stage.map(|it| (Level::StageMethod, Limit::Bucket(&it.bucket, it.throttle))),
+            self.account
+                .as_ref()
+                .map(|it| (Level::Account, Limit::Bucket(&it.bucket, it.throttle))),
+        ];
+        self.take_all(&levels, applicant)?;
+        if let Some(Subscribed { subscription, .. }) = subscribed {
+            subscription.count(&self.dirty);
+        }
+        Ok(())
+    }
+
+    fn of_method<'a>(
+        &self,
+        plan: u16,
+        method: usize,
+        buckets: &'a MethodBuckets,
+    ) -> Option<(ThrottleLevel, Limit<'a>)> {
+        let on_stage = self.on_stage.get(usize::from(plan))?;
+        let PlanOnStage::WithMethods(methods) = on_stage else { return None };
+        let (place, throttle) = (*methods.get(method)?)?;
+        let bucket = buckets.buckets.get(usize::from(place))?;
+        Some((ThrottleLevel::UsagePlanMethod, Limit::Bucket(bucket, throttle)))
+    }
+
+    #[inline]
+    fn take_all(
+        &self,
+        levels: &[Option<(ThrottleLevel, Limit<'_>)>],
+        applicant: Applicant,
+    ) -> Result<(), Throttled> {
+        let now = self.nanoseconds(applicant.now);
+        for (place, (level, limit)) in
+            levels.iter().enumerate().filter_map(|(place, level)| Some((place, level.as_ref()?)))
+        {
+            if let Err(wait) = limit.take(now, applicant.time) {
+                let today = Day::of_seconds(applicant.time.as_secs());
+                levels[..place].iter().flatten().for_each(|(_, taken)| taken.give_back(today));
+                return Err(Throttled {
+                    level: *level,
+                    retry_after: wait.map(in_seconds),
+                    throttle: limit.throttle(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn nanoseconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_nanos() as u64
+    }
+}
+
+/// Whole seconds after which the wait is over.
+fn in_seconds(wait: Duration) -> u64 {
+    (wait.as_nanos().div_ceil(1_000_000_000) as u64).max(1)
+}
+
+impl Limit<'_> {
+    /// An error is how long there will be none; none for ever.
+    #[inline]
+    fn take(&self, now: u64, time: Duration) -> Result<(), Option<Duration>> {
+        match self {
+            Self::Bucket(bucket, throttle) => bucket
+                .take(throttle.rate(), now)
+                .map_err(|empty| empty.wait.map(Duration::from_nanos)),
+            Self::Quota(left, quota) => {
+                let today = Day::of_seconds(time.as_secs());
+                left.take(*quota, today).map_err(|exceeded| {
+                    let end = Duration::from_secs(exceeded.until.seconds());
+                    (quota.limit > 0).then(|| end.saturating_sub(time))
+                })
+            }
+        }
+    }
+
+    fn give_back(&self, today: Day) {
+        match self {
+            Self::Bucket(bucket, throttle) => bucket.give_back(throttle.rate()),
+            Self::Quota(left, quota) => left.give_back(*quota, today),
+        }
+    }
+
+    fn throttle(&self) -> Option<Throttle> {
+        match self {
+            Self::Bucket(_, throttle) => Some(*throttle),
+            Self::Quota(..) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use tollgate_model::api::HttpMethod;
+    use tollgate_throttle::Period;
+
+    use super::super::benching::Fixture;
+    use super::super::{
+        ApiKey, ApiKeyId, ApiKeyValue, ApiStage, MethodThrottle, PlanQuota, StageThrottles,
+        UsagePlan, UsagePlanId, UsageSettings,
+    };
+    use super::*;
+
+    /// The burst of each level in order: method of the plan, plan, quota, stage, account.
+    fn limits(fixture: &Fixture, bursts: [u32; 5]) -> StageLimits {
+        // Never refilled while a test runs.
+        let throttles = bursts.map(|burst| Throttle::new(0.001, burst).unwrap());
+        let [of_method, of_plan, _, of_stage, account] = throttles;
+        let plan = UsagePlanId::of_hash(1);
+        let throttle = MethodThrottle {
+            http_method: HttpMethod::Get,
+            path: "/pets".to_owned(),
+            throttle: of_method,
+        };
+        let quota = Quota { limit: bursts[2].into(), period: Period::Day };
+        let plans = vec![UsagePlan {
+            id: plan,
+            name: String::new(),
+            description: None,
+            product_code: None,
+            throttle: Some(of_plan),
+            quota: Some(PlanQuota { quota, offset: 0 }),
+            stages: vec![ApiStage {
+                api_id: fixture.stage.api_id.clone(),
+                stage: fixture.stage.stage_name.clone(),
+                methods: vec![throttle],
+            }],
+        }];
+        let keys = (1..=2).map(|number| ApiKey {
+            id: ApiKeyId::of_hash(number),
+            value: ApiKeyValue::new(&value(number)).unwrap(),
+            enabled: true,
+            plans: [plan].into_iter().collect(),
+        });
+        let settings = UsageSettings::new(account, plans, keys.collect()).unwrap();
+        let linked = fixture.registry.link(settings).unwrap();
+        let throttles = StageThrottles { default: Some(of_stage), methods: Vec::new() };
+        fixture.registry.stage(&linked, &fixture.stage, &throttles)
+    }
+
+    fn value(key: u64) -> String {
+        format!("a-key-with-the-number-{key}")
+    }
+
+    fn ask(limits: &StageLimits, key: u64) -> Result<(), ThrottleLevel> {
+        let api_key = Some(limits.find_key(value(key).as_bytes()).unwrap());
+        let time = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let applicant = Applicant { method: 0, api_key, now: Instant::now(), time };
+        limits.admit(applicant).map_err(|throttled| throttled.level)
+    }
+
+    #[test]
+    fn each_level_refuses_in_its_turn_and_what_was_taken_before_it_is_given_back() {
+        use ThrottleLevel as Level;
+        let levels = [
+            Level::UsagePlanMethod,
+            Level::UsagePlan,
+            Level::Quota,
+            Level::StageMethod,
+            Level::Account,
+        ];
+        for (place, level) in levels.into_iter().enumerate() {
+            let mut bursts = [3; 5];
+            bursts[place] = 1;
+            let fixture = Fixture::new();
+            let limits = limits(&fixture, bursts);
+            assert_eq!(ask(&limits, 1), Ok(()));
+            // More often than any other level has: they are all as they were.
+            for _ in 0..10 {
+                assert_eq!(ask(&limits, 1), Err(level));
+            }
+            let subscription =
+                fixture.registry.subscription(UsagePlanId::of_hash(1), ApiKeyId::of_hash(1));
+            let left = subscription.unwrap().quota.last().remaining;
+            assert_eq!(left, u64::from(bursts[2]) - 1, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_beyond_its_plan_leaves_others_what_they_have() {
+        let fixture = Fixture::new();
+        let limits = limits(&fixture, [9, 2, 9, 3, 9]);
+        let admitted = |key| (0..10).filter(|_| ask(&limits, key).is_ok()).count();
+        assert_eq!((admitted(1), admitted(2)), (2, 1));
+    }
+
+    #[test]
+    fn linking_again_keeps_buckets_whose_throttle_is_the_same() {
+        let fixture = Fixture::new();
+        let first = limits(&fixture, [1, 9, 9, 2, 9]);
+        assert_eq!(ask(&first, 1), Ok(()));
+        let again = limits(&fixture, [1, 9, 9, 2, 9]);
+        assert_eq!(ask(&again, 1), Err(ThrottleLevel::UsagePlanMethod));
+        assert_eq!(ask(&again, 2), Ok(()));
+        let changed = limits(&fixture, [2, 9, 9, 3, 9]);
+        assert_eq!(ask(&changed, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_no_snapshot_has_is_forgotten_when_it_is_written() {
+        let fixture = Fixture::new();
+        let limits = limits(&fixture, [9; 5]);
+        assert_eq!(ask(&limits, 1), Ok(()));
+        let plan = UsagePlanId::of_hash(1);
+        fixture.registry.forget_unused();
+        assert_eq!(fixture.registry.keys_of(plan).len(), 2);
+        drop(limits);
+        fixture.registry.forget_unused();
+        // The first has counted something that the ledger doesn't know yet.
+        assert_eq!(fixture.registry.keys_of(plan), [ApiKeyId::of_hash(1)]);
+        fixture.flush();
+        fixture.registry.forget_unused();
+        assert!(fixture.registry.keys_of(plan).is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_client() {
+        let limits = StageLimits {
+            clients: Some(Arc::new(ClientLimiter::new(Throttle::new(0.001, 1).unwrap()))),
+            ..StageLimits::none()
+        };
+        let ask = |address: &str| limits.admit_client(address.parse().unwrap(), Instant::now());
+        assert!(ask("2001:db8::1").is_ok());
+        assert_eq!(ask("2001:db8::2").unwrap_err().level, ThrottleLevel::ClientIp);
+        assert!(ask("2001:db8:0:1::1").is_ok());
+        assert!(ask("192.0.2.1").is_ok());
+        assert!(ask("192.0.2.1").is_err());
+        assert!(ask("192.0.2.2").is_ok());
+    }
+}

@@ -1,0 +1,391 @@
+//! The buckets and counters of everything that is limited, for as long as something limits it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+use tollgate_model::api::{ApiId, HttpMethod};
+use tollgate_model::compile::CompiledStage;
+use tollgate_throttle::{Day, Left, Quota};
+
+use super::dirty::Dirty;
+use super::id::{ApiKeyId, UsagePlanId};
+use super::ledger::{Counted, Ledger, LedgerError, Subscriber};
+use super::limits::{ClientLimiter, Limiter, PlanOnStage, PlanRules, StageLimits};
+use super::settings::{
+    ApiKey, ApiStage, MethodThrottle, Parts, PlanQuota, StageThrottles, Throttle, UsagePlan,
+    UsageSettings,
+};
+use super::subscribers::{Subscribed, Subscribers};
+use super::subscription::Subscription;
+
+/// Subscriptions in one transaction.
+const TRANSACTION: usize = 10_000;
+
+/// Outlives snapshots. Locks are taken when settings are published, a report is asked for or the
+/// ledger is written; never by requests.
+pub struct Registry {
+    epoch: Instant,
+    known: Mutex<Known>,
+    dirty: Arc<Dirty>,
+    ledger: Ledger,
+    /// Taken by who writes. The day on which old days were forgotten last.
+    writing: Mutex<Option<Day>>,
+}
+
+#[derive(Default)]
+struct Known {
+    hasher: RandomState,
+    /// By plan and key.
+    subscriptions: HashTable<Arc<Subscription>>,
+    plans: HashMap<UsagePlanId, Option<PlanQuota>>,
+    /// By API, stage and method.
+    methods: HashMap<(ApiId, String, HttpMethod, String), Arc<Limiter>>,
+    account: Option<Arc<Limiter>>,
+    clients: Option<Arc<ClientLimiter>>,
+}
+
+/// Settings with their buckets and counters: what the stages of a snapshot share.
+pub struct Linked {
+    account: Arc<Limiter>,
+    clients: Option<Arc<ClientLimiter>>,
+    declared: Vec<UsagePlan>,
+    rules: Arc<[PlanRules]>,
+    subscribers: Arc<Subscribers>,
+}
+
+impl Registry {
+    /// Reads what was used before from a directory; without one it is forgotten at the end.
+    pub fn open(directory: Option<&Path>) -> Result<Self, LedgerError> {
+        Ok(Self {
+            epoch: Instant::now(),
+            known: Mutex::default(),
+            dirty: Arc::default(),
+            ledger: Ledger::open(directory)?,
+            writing: Mutex::default(),
+        })
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Finds or makes the buckets and counters of settings.
+    pub fn link(&self, settings: UsageSettings) -> Result<Linked, LedgerError> {
+        let Parts { account, clients, plans: declared, keys } = settings.into_parts();
+        // Nobody else writes meanwhile, and what is counted but not written would be missing
+        // where a quota is looked up.
+        let mut pruned = self.writing.lock();
+        self.write_counted(&mut pruned)?;
+        let mut known = self.known.lock();
+        let subscribers = known.subscribe(&self.ledger, &declared, keys)?;
+        known.plans = declared.iter().map(|plan| (plan.id, plan.quota)).collect();
+        let rules = declared.iter().map(|plan| PlanRules {
+            throttle: plan.throttle,
+            quota: plan.quota.map(|it| it.quota),
+        });
+        Ok(Linked {
+            account: known.account(account),
+            clients: known.clients(clients),
+            rules: rules.collect(),
+            declared,
+            subscribers: Arc::new(subscribers),
+        })
+    }
+
+    /// The limits of a stage.
+    pub fn stage(
+        &self,
+        linked: &Linked,
+        compiled: &CompiledStage,
+        throttles: &StageThrottles,
+    ) -> StageLimits {
+        let mut known = self.known.lock();
+        let methods = 0..compiled.methods.len();
+        StageLimits {
+            epoch: self.epoch,
+            clients: linked.clients.clone(),
+            account: Some(linked.account.clone()),
+            methods: methods.map(|method| known.method(compiled, method, throttles)).collect(),
+            subscribers: linked.subscribers.clone(),
+            plans: linked.rules.clone(),
+            on_stage: linked.declared.iter().map(|plan| plan_on_stage(plan, compiled)).collect(),
+            dirty: self.dirty.clone(),
+        }
+    }
+
+    /// Drops what no snapshot has any more.
+    pub fn forget_unused(&self) {
+        let mut known = self.known.lock();
+        known.methods.retain(|_, limiter| Arc::strong_count(limiter) > 1);
+        known.subscriptions.retain(|it| Arc::strong_count(it) > 1 || it.has_counted());
+        let Known { subscriptions, hasher, .. } = &mut *known;
+        subscriptions.shrink_to_fit(|it| hash(hasher, it.plan, it.key));
+    }
+
+    /// Writes what was counted since the last time. What can't be written stays counted.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        self.write_counted(&mut self.writing.lock())
+    }
+
+    fn write_counted(&self, pruned: &mut Option<Day>) -> Result<(), LedgerError> {
+        let today = today();
+        let dirty = self.dirty.take();
+        if !dirty.is_empty() {
+            let quotas: HashMap<UsagePlanId, Quota> = {
+                let known = self.known.lock();
+                let quotas = known.plans.iter().filter_map(|(id, it)| Some((*id, (*it)?.quota)));
+                quotas.collect()
+            };
+            // Each is tried: what one transaction can't write stays in the list.
+            let mut written = Ok(());
+            for subscriptions in dirty.chunks(TRANSACTION) {
+                written = written.and(self.write(subscriptions, &quotas, today));
+            }
+            written?;
+        }
+        if *pruned != Some(today) && self.ledger.prune(today, TRANSACTION)? < TRANSACTION {
+            self.forget_quotas(today)?;
+            *pruned = Some(today);
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        subscriptions: &[Arc<Subscription>],
+        quotas: &HashMap<UsagePlanId, Quota>,
+        today: Day,
+    ) -> Result<(), LedgerError> {
+        let counted: Vec<Counted> = subscriptions
+            .iter()
+            .map(|it| Counted {
+                subscriber: Subscriber { plan: it.plan, key: it.key },
+                requests: it.take_counted().into(),
+                quota: quotas.get(&it.plan).copied(),
+            })
+            .collect();
+        match self.ledger.add(&counted, today) {
+            Ok(written) => {
+                for ((subscription, counted), left) in
+                    subscriptions.iter().zip(&counted).zip(written)
+                {
+                    if let (Some(quota), Some(left)) = (counted.quota, left) {
+                        follow(subscription, quota, left, today);
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                for (subscription, counted) in subscriptions.iter().zip(&counted) {
+                    let requests = u32::try_from(counted.requests).unwrap_or(u32::MAX);
+                    subscription.keep_counted(requests, &self.dirty);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn forget_quotas(&self, today: Day) -> Result<(), LedgerError> {
+        let is_known = |it: Subscriber| self.known.lock().find(it.plan, it.key).is_some();
+        self.ledger.forget_quotas(today, is_known)
+    }
+
+    /// Says what is left of a key's quota in the period that it is in.
+    pub fn set_remaining(
+        &self,
+        subscription: &Subscription,
+        quota: Quota,
+        remaining: u64,
+    ) -> Result<(), LedgerError> {
+        let mut pruned = self.writing.lock();
+        self.write_counted(&mut pruned)?;
+        let before = quota.left(subscription.quota.last(), today());
+        let left = Left { remaining, ..before };
+        let subscriber = Subscriber { plan: subscription.plan, key: subscription.key };
+        self.ledger.set(subscriber, quota, left)?;
+        subscription.quota.set(left);
+        Ok(())
+    }
+
+    /// The quota of a plan that is there.
+    pub fn plan(&self, plan: UsagePlanId) -> Option<Option<PlanQuota>> {
+        self.known.lock().plans.get(&plan).copied()
+    }
+
+    pub fn subscription(&self, plan: UsagePlanId, key: ApiKeyId) -> Option<Arc<Subscription>> {
+        self.known.lock().find(plan, key)
+    }
+
+    /// The keys of a plan, in order.
+    pub fn keys_of(&self, plan: UsagePlanId) -> Vec<ApiKeyId> {
+        let known = self.known.lock();
+        let of_plan = known.subscriptions.iter().filter(|it| it.plan == plan);
+        let mut keys: Vec<ApiKeyId> = of_plan.map(|it| it.key).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+impl Known {
+    fn find(&self, plan: UsagePlanId, key: ApiKeyId) -> Option<Arc<Subscription>> {
+        let is_it = |it: &Arc<Subscription>| it.plan == plan && it.key == key;
+        self.subscriptions.find(hash(&self.hasher, plan, key), is_it).cloned()
+    }
+
+    /// The keys with their subscriptions: those that are there already, and new ones with what
+    /// the ledger says.
+    fn subscribe(
+        &mut self,
+        ledger: &Ledger,
+        plans: &[UsagePlan],
+        keys: Vec<ApiKey>,
+    ) -> Result<Subscribers, LedgerError> {
+        let by_id: HashMap<UsagePlanId, (u16, &UsagePlan)> =
+            plans.iter().zip(0..).map(|(plan, place)| (plan.id, (place, plan))).collect();
+        let method_throttles: Vec<(u64, usize)> = plans.iter().map(method_throttles).collect();
+        let mut to_resume = Vec::new();
+        for (key, id) in keys.iter().flat_map(|key| key.plans.iter().map(move |id| (key.id, id))) {
+            let Some((_, plan)) = by_id.get(id) else { continue };
+            let (subscription, is_new) = match self.find(plan.id, key) {
+                Some(subscription) => (subscription, false),
+                None => (Arc::new(Subscription::new(plan.id, key)), true),
+            };
+            let known_quota = self.plans.get(&plan.id).copied().flatten();
+            if let Some(quota) = plan.quota
+                && (is_new || known_quota.map(|it| it.quota) != Some(quota.quota))
+            {
+                to_resume.push((subscription.clone(), quota));
+            }
+            if is_new {
+                let Self { subscriptions, hasher, .. } = self;
+                let of = |it: &Arc<Subscription>| hash(hasher, it.plan, it.key);
+                subscriptions.insert_unique(of(&subscription), subscription, of);
+            }
+        }
+        resume(ledger, &to_resume)?;
+        Ok(Subscribers::new(keys, |key| {
+            let plans = key.plans.iter().filter_map(|id| {
+                let (place, plan) = by_id.get(id)?;
+                let subscription = self.find(plan.id, key.id)?;
+                let (throttles, count) = method_throttles[usize::from(*place)];
+                let methods = subscription.methods(throttles, count);
+                Some(Subscribed { plan: *place, subscription, methods })
+            });
+            plans.collect()
+        }))
+    }
+
+    fn account(&mut self, throttle: Throttle) -> Arc<Limiter> {
+        match &self.account {
+            Some(limiter) if limiter.throttle == throttle => limiter.clone(),
+            _ => self.account.insert(Arc::new(Limiter::new(throttle))).clone(),
+        }
+    }
+
+    fn clients(&mut self, throttle: Option<Throttle>) -> Option<Arc<ClientLimiter>> {
+        if self.clients.as_ref().map(|limiter| limiter.throttle) != throttle {
+            self.clients = throttle.map(|throttle| Arc::new(ClientLimiter::new(throttle)));
+        }
+        self.clients.clone()
+    }
+
+    /// The bucket of a method, a full one if its throttle has changed.
+    fn method(
+        &mut self,
+        stage: &CompiledStage,
+        method: usize,
+        throttles: &StageThrottles,
+    ) -> Option<Arc<Limiter>> {
+        let compiled = &stage.methods[method];
+        let path = &stage.resources[compiled.resource].path;
+        let own = throttles.methods.iter().find(|it| it.is_of(compiled.http_method, path));
+        let throttle = own.map(|it| it.throttle).or(throttles.default)?;
+        let (api_id, name) = (stage.api_id.clone(), stage.stage_name.clone());
+        let key = (api_id, name, compiled.http_method, path.clone());
+        let limiter = self.methods.entry(key).or_insert_with(|| Arc::new(Limiter::new(throttle)));
+        if limiter.throttle != throttle {
+            *limiter = Arc::new(Limiter::new(throttle));
+        }
+        Some(limiter.clone())
+    }
+}
+
+fn resume(
+    ledger: &Ledger,
+    subscriptions: &[(Arc<Subscription>, PlanQuota)],
+) -> Result<(), LedgerError> {
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let subscribers: Vec<_> = subscriptions
+        .iter()
+        .map(|(it, quota)| (Subscriber { plan: it.plan, key: it.key }, *quota))
+        .collect();
+    let left = ledger.resume(&subscribers, today())?;
+    for ((subscription, _), left) in subscriptions.iter().zip(left) {
+        subscription.quota.set(left);
+    }
+    Ok(())
+}
+
+/// Another process may have counted too: what is left is never more than the ledger says.
+fn follow(subscription: &Subscription, quota: Quota, written: Left, today: Day) {
+    let mine = quota.left(subscription.quota.last(), today);
+    if mine.first_day == written.first_day && mine.remaining > written.remaining {
+        let others = mine.remaining - written.remaining;
+        subscription.quota.subtract(quota, today, others);
+    }
+}
+
+fn plan_on_stage(plan: &UsagePlan, compiled: &CompiledStage) -> PlanOnStage {
+    let is_it = |it: &ApiStage| it.api_id == compiled.api_id && it.stage == compiled.stage_name;
+    let Some(at) = plan.stages.iter().position(is_it) else { return PlanOnStage::Absent };
+    if plan.stages[at].methods.is_empty() {
+        return PlanOnStage::Present;
+    }
+    let before: usize = plan.stages[..at].iter().map(|stage| stage.methods.len()).sum();
+    let throttles = &plan.stages[at].methods;
+    let methods = compiled.methods.iter().map(|method| {
+        let path = &compiled.resources[method.resource].path;
+        let place = throttles.iter().position(|it| it.is_of(method.http_method, path))?;
+        Some(((before + place) as u16, throttles[place].throttle))
+    });
+    PlanOnStage::WithMethods(methods.collect())
+}
+
+/// What tells the method throttles of a plan from others, and how many there are.
+fn method_throttles(plan: &UsagePlan) -> (u64, usize) {
+    let mut hasher = std::hash::DefaultHasher::new();
+    let mut count = 0;
+    for stage in &plan.stages {
+        for method in &stage.methods {
+            (&stage.api_id.0, &stage.stage, method.http_method.as_str(), &method.path)
+                .hash(&mut hasher);
+            (method.throttle.per_second().to_bits(), method.throttle.burst()).hash(&mut hasher);
+            count += 1;
+        }
+    }
+    (hasher.finish(), count)
+}
+
+impl MethodThrottle {
+    fn is_of(&self, http_method: HttpMethod, path: &str) -> bool {
+        self.http_method == http_method && self.path == path
+    }
+}
+
+fn hash(hasher: &RandomState, plan: UsagePlanId, key: ApiKeyId) -> u64 {
+    hasher.hash_one((plan, key))
+}
+
+/// The day it is.
+pub(super) fn today() -> Day {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Day::of_seconds(time.as_secs())
+}
