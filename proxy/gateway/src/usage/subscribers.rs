@@ -13,18 +13,22 @@ use super::subscription::{MethodBuckets, Subscription};
 
 /// Finds an API key by its value.
 ///
-/// The table holds numbers of keys only, so that it stays in the cache beside a hundred thousand
-/// keys. A number leads to the value, which is compared, and to the subscription, both of which
-/// are elsewhere in memory as a rule: they are apart, so that the processor fetches both at once.
+/// Beside a hundred thousand keys nothing is in the cache, so that what counts is how often memory
+/// is waited for, one time after the other. The table leads to the value, which is compared, and
+/// to the subscription: the processor fetches both at once, and the two waits are all there is.
 #[derive(Default)]
 pub struct Subscribers {
     /// Keyed by chance, so that nobody can choose values that collide.
     hasher: RandomState,
-    by_value: HashTable<u32>,
+    by_value: HashTable<Subscriber>,
     /// AWS's own have 40 characters; a longer one is elsewhere.
     values: Box<[SmallVec<[u8; 40]>]>,
-    /// In the order of `values`.
-    subscriptions: Box<[Subscriptions]>,
+}
+
+struct Subscriber {
+    /// The place of its value.
+    value: u32,
+    subscriptions: Subscriptions,
 }
 
 /// A key's plan.
@@ -47,10 +51,10 @@ enum Subscriptions {
     Several(Box<Vec<Subscribed>>),
 }
 
-/// Where an API key and one of its plans are.
+/// Where an API key and one of its plans are in a snapshot's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiKeyPlace {
-    key: u32,
+    bucket: u32,
     /// Among the key's plans.
     nth: u8,
 }
@@ -82,7 +86,8 @@ impl Subscribers {
         mut subscriptions: impl FnMut(&ApiKey) -> Vec<Subscribed>,
     ) -> Self {
         let hasher = RandomState::default();
-        let subscriptions = keys
+        let hash = |value: &[u8]| hasher.hash_one(value);
+        let subscriptions: Vec<_> = keys
             .iter()
             .map(|key| match key.enabled {
                 true => Subscriptions::new(subscriptions(key)),
@@ -91,12 +96,12 @@ impl Subscribers {
             .collect();
         let values: Box<[_]> = keys.into_iter().map(|key| key.value.into_bytes()).collect();
         let mut by_value = HashTable::with_capacity(values.len());
-        let hash = |value: &[u8]| hasher.hash_one(value);
-        for (number, value) in values.iter().enumerate() {
-            let rehash = |other: &u32| hash(&values[*other as usize]);
-            by_value.insert_unique(hash(value), number as u32, rehash);
+        for (number, subscriptions) in subscriptions.into_iter().enumerate() {
+            let subscriber = Subscriber { value: number as u32, subscriptions };
+            let rehash = |other: &Subscriber| hash(&values[other.value as usize]);
+            by_value.insert_unique(hash(&values[number]), subscriber, rehash);
         }
-        Self { hasher, by_value, values, subscriptions }
+        Self { hasher, by_value, values }
     }
 
     /// The key with this value, and that one of its plans which the stage is in.
@@ -107,26 +112,31 @@ impl Subscribers {
         is_on_stage: impl Fn(u16) -> bool,
     ) -> Result<ApiKeyPlace, BadKey> {
         let hash = self.hasher.hash_one(value);
-        let is_value = |number: &u32| *self.values[*number as usize] == *value;
-        let key = *self.by_value.find(hash, is_value).ok_or(BadKey::Unknown)?;
-        let plans = match &self.subscriptions[key as usize] {
+        let is_value = |it: &Subscriber| *self.values[it.value as usize] == *value;
+        let bucket = self.by_value.find_bucket_index(hash, is_value).ok_or(BadKey::Unknown)?;
+        let subscriber = self.by_value.get_bucket(bucket).ok_or(BadKey::Unknown)?;
+        let plans = match &subscriber.subscriptions {
             Subscriptions::Disabled => return Err(BadKey::Disabled),
             Subscriptions::One(plan) => std::slice::from_ref(plan),
             Subscriptions::Several(plans) => plans,
         };
         let found = plans.iter().zip(0..).find(|(it, _)| is_on_stage(it.plan));
         let (_, nth) = found.ok_or(BadKey::OfOtherStages)?;
-        Ok(ApiKeyPlace { key, nth })
+        Ok(ApiKeyPlace { bucket: bucket as u32, nth })
     }
 
     /// What the key at a place has taken. None for a place in another snapshot.
     #[inline]
     pub fn subscribed(&self, place: ApiKeyPlace) -> Option<&Subscribed> {
-        match self.subscriptions.get(place.key as usize)? {
+        match &self.subscriber(place)?.subscriptions {
             Subscriptions::Disabled => None,
             Subscriptions::One(plan) => Some(plan),
             Subscriptions::Several(plans) => plans.get(usize::from(place.nth)),
         }
+    }
+
+    fn subscriber(&self, place: ApiKeyPlace) -> Option<&Subscriber> {
+        self.by_value.get_bucket(place.bucket as usize)
     }
 
     pub fn id(&self, place: ApiKeyPlace) -> Option<ApiKeyId> {
@@ -134,7 +144,7 @@ impl Subscribers {
     }
 
     pub fn value(&self, place: ApiKeyPlace) -> Option<&str> {
-        std::str::from_utf8(self.values.get(place.key as usize)?).ok()
+        std::str::from_utf8(self.values.get(self.subscriber(place)?.value as usize)?).ok()
     }
 }
 
