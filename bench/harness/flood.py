@@ -15,9 +15,8 @@ SYN = 0x02
 # In one call, which takes the kernel some 20 ms to begin and end.
 SECONDS_A_CALL = 0.5
 CALIBRATION_FRAMES = 200_000
-# As many frames at a time as a network card's driver takes at once; few, so that others on the
-# core need not wait, where the rate is limited.
-BATCH, SMALL_BATCH = 64, 16
+# As many frames at a time as a network card's driver takes at once.
+BATCH = 64
 MAX_DELAY = 2_000
 
 
@@ -47,15 +46,15 @@ def sender(interface: int, frame: bytes, rate: float | None) -> Program:
         return Program.load(redirect(interface, 0))
     slow = Program.load(redirect(interface, MAX_DELAY))
     call_ns = slow.run(frame, 10_000) / MAX_DELAY
-    fast_ns = seconds_of(Program.load(redirect(interface, 0)), frame, SMALL_BATCH) * 1e9
+    fast_ns = seconds_of(Program.load(redirect(interface, 0)), frame) * 1e9
     delay = round((1e9 / rate - fast_ns) / call_ns)
     return Program.load(redirect(interface, min(max(delay, 0), MAX_DELAY)))
 
 
-def seconds_of(program: Program, frame: bytes, batch: int) -> float:
+def seconds_of(program: Program, frame: bytes) -> float:
     """How long it takes to send a frame."""
     begun = time.process_time()
-    program.run(frame, CALIBRATION_FRAMES, batch=batch)
+    program.run(frame, CALIBRATION_FRAMES, batch=BATCH)
     return (time.process_time() - begun) / CALIBRATION_FRAMES
 
 
@@ -73,12 +72,11 @@ def main() -> None:
     card = bytes.fromhex(arguments.card.replace(":", ""))
     frame = syn(arguments.source, arguments.destination, arguments.port, card)
     interface = socket.if_nametoindex(arguments.interface)
-    batch = SMALL_BATCH if arguments.rate else BATCH
     program = sender(interface, frame, arguments.rate)
-    times = int(SECONDS_A_CALL * (arguments.rate or 1 / seconds_of(program, frame, batch)))
+    times = int(SECONDS_A_CALL * (arguments.rate or 1 / seconds_of(program, frame)))
     sent, begun = 0, time.monotonic()
     while time.monotonic() - begun < arguments.seconds:
-        program.run(frame, times, batch=batch)
+        program.run(frame, times, batch=BATCH)
         sent += times
     print(json.dumps({"sent": sent, "seconds": time.monotonic() - begun}))
 

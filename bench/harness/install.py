@@ -34,6 +34,8 @@ class Tools:
     """Paths of all programs of a run. Targets that were not asked for may be absent."""
 
     commands: dict[str, Path]
+    # Whether what is missing, or not of this version, may be built.
+    may_build: bool = True
 
     def __getitem__(self, name: str) -> str:
         return str(self.commands[name])
@@ -47,9 +49,17 @@ def which(command: str) -> Path | None:
     return Path(found) if found else None
 
 
-def provide(targets: list[str], *, install: bool, build: bool, tollgate: Path | None) -> Tools:
-    """Returns every program that `targets` need, after installing and building what is allowed."""
-    packages = dict(LOAD_PACKAGES)
+def provide(
+    targets: list[str],
+    further: dict[str, str],
+    *,
+    install: bool,
+    build: bool,
+    tollgate: Path | None,
+) -> Tools:
+    """Returns every program that `targets` need, and `further` commands of Debian packages, after
+    installing and building what is allowed."""
+    packages = LOAD_PACKAGES | further
     if build:
         packages |= BUILD_PACKAGES
     packages |= {name: package for name, package in PEER_PACKAGES.items() if name in targets}
@@ -75,7 +85,7 @@ def provide(targets: list[str], *, install: bool, build: bool, tollgate: Path | 
     commands |= helpers(build)
     if "tollgate" in targets:
         commands["tollgate"] = tollgate_binary(tollgate, build)
-    return Tools(commands)
+    return Tools(commands, may_build=build)
 
 
 def install_debian_packages(packages: list[str]) -> None:
@@ -121,16 +131,39 @@ def tollgate_binary(given: Path | None, build: bool) -> Path:
     return binary
 
 
+def example(build: bool, package: str, name: str) -> Path:
+    """An example of a package of Tollgate's."""
+    if build:
+        cargo_build(ROOT, "--package", package, "--example", name)
+    binary = target_directory(ROOT) / "release" / "examples" / name
+    require_built({name: binary})
+    return binary
+
+
+def benchmark(build: bool, package: str, name: str) -> Path:
+    """A benchmark of a package of Tollgate's: the newest, for its file has a number."""
+    if build:
+        announce_and_run(
+            ["cargo", "bench", "--locked", "--no-run", "--package", package, "--bench", name],
+            cwd=ROOT,
+        )
+    directory = target_directory(ROOT) / "release" / "deps"
+    found = [path for path in directory.glob(f"{name}-*") if not path.suffix]
+    if not found:
+        raise MissingTools(f"not built:\n  {name}: no {directory}/{name}-*")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
 def require_built(binaries: dict[str, Path]) -> None:
     absent = [f"  {name}: no {path}" for name, path in binaries.items() if not path.exists()]
     if absent:
         raise MissingTools("not built:\n" + "\n".join(absent))
 
 
-def cargo_build(workspace: Path) -> None:
+def cargo_build(workspace: Path, *options: str) -> None:
     if not which("cargo"):
         raise MissingTools("missing:\n  cargo: install stable Rust with rustup")
-    announce_and_run(["cargo", "build", "--release", "--locked"], cwd=workspace)
+    announce_and_run(["cargo", "build", "--release", "--locked", *options], cwd=workspace)
 
 
 def target_directory(workspace: Path) -> Path:

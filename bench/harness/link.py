@@ -57,14 +57,11 @@ class Link:
         stack's work on what comes in, up to the socket's queue."""
         return time.clock_gettime_ns((~self.receiver << 3) | CPUCLOCK_SCHED)
 
-    def received(self) -> int:
-        """Packets received, those that were dropped included."""
+    def dropped(self) -> int:
+        """Packets to the gateway that an XDP program has dropped."""
         counters = self.gateway.run("ethtool", "-S", self.gateway.interface)
-        return sum(
-            int(line.split(":")[1])
-            for line in counters.splitlines()
-            if line.strip().startswith("rx_queue_") and "xdp_packets" in line
-        )
+        [line] = [line for line in counters.splitlines() if "rx_queue_0_xdp_drops" in line]
+        return int(line.split(":")[1])
 
 
 def enter(namespace: Path) -> None:
@@ -81,8 +78,9 @@ def run(*command: str) -> str:
 
 
 @contextmanager
-def link(cores: Cores) -> Iterator[Link]:
-    """Two hosts that exist until the block ends."""
+def link(cores: Cores, clients_core: int | None = None) -> Iterator[Link]:
+    """Two hosts that exist until the block ends. The clients' host receives on the load's core, or
+    on another."""
     # Names of interfaces have 15 characters, those of kernel threads too.
     number = os.getpid()
     gateway = Host(f"tollgate-bench-{number}-gateway", f"tg{number}")
@@ -90,7 +88,7 @@ def link(cores: Cores) -> Iterator[Link]:
     try:
         connect(gateway, clients)
         receiver = receive_on(gateway, cores.target)
-        receive_on(clients, cores.load)
+        receive_on(clients, cores.load if clients_core is None else clients_core)
         yield Link(gateway, clients, receiver)
     finally:
         for host in (gateway, clients):
@@ -120,13 +118,14 @@ def connect(gateway: Host, clients: Host) -> None:
 
 
 def receive_on(host: Host, core: int) -> int:
-    """Lets a thread receive what comes to a host, on a core and as urgently as this process."""
+    """Lets a thread receive what comes to a host, on a core and before all other work there, as
+    a network card's interrupts do."""
     host.run("sh", "-c", f"echo 1 > /sys/class/net/{host.interface}/threaded")
     name = f"napi/{host.interface}-"[:15]
     thread = wait_until(lambda: thread_named(name), THREAD_SECONDS, f"the thread {name}")
     os.sched_setaffinity(thread, {core})
-    os.sched_setscheduler(thread, os.sched_getscheduler(0), os.sched_getparam(0))
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0))
+    urgency = os.sched_getparam(0).sched_priority + 1
+    os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(urgency))
     return thread
 
 

@@ -25,7 +25,7 @@ OPEN_SECONDS = 120
 
 @dataclass(frozen=True)
 class Load:
-    """What a load generator saw. All requests were answered, and well."""
+    """What a load generator saw. All requests were answered, and well unless it says otherwise."""
 
     requests: int
     seconds: float
@@ -33,6 +33,9 @@ class Load:
     p99_us: float
     # TLS connections that resumed a session; only the loader counts them.
     resumed: int = 0
+    # Answers of 400 and over, and connections that broke or timed out; only wrk counts them.
+    refused: int = 0
+    errors: int = 0
 
 
 def wrk(
@@ -40,15 +43,29 @@ def wrk(
 ) -> Load:
     """HTTP/1.1 on kept connections. Of `files`, `requests` is one for wrk.lua to cycle through,
     and `body` one to post."""
-    script = Path(__file__).with_name("wrk.lua")
-    command = [setting.tools["wrk"], "-t", "1", "-c", str(CONNECTIONS)]
-    command += ["-d", str(seconds), "-s", str(script), *header_options(headers), url]
-    environment = {f"BENCH_{name.upper()}": str(path) for name, path in files.items()}
-    output = run(setting, command, seconds, **environment)
-    load = from_json(output.splitlines()[-1])
+    load = wrk_counting(setting, url, seconds, CONNECTIONS, headers, **files)
+    if failed := load.errors + load.refused:
+        raise MeasureError(f"{failed} requests failed, {load.requests - load.refused} did not")
     if not load.requests:
         raise MeasureError(f"wrk: not one request answered in {seconds} s")
     return load
+
+
+def wrk_counting(
+    setting: Setting,
+    url: str,
+    seconds: int,
+    connections: int,
+    headers: dict[str, str] | None = None,
+    **files: Path,
+) -> Load:
+    """The same, where requests may fail."""
+    script = Path(__file__).with_name("wrk.lua")
+    command = [setting.tools["wrk"], "-t", "1", "-c", str(connections)]
+    command += ["-d", str(seconds), "-s", str(script), *header_options(headers), url]
+    environment = {f"BENCH_{name.upper()}": str(path) for name, path in files.items()}
+    output = run(setting, command, seconds, **environment)
+    return Load(**json.loads(output.splitlines()[-1]))
 
 
 def h2load(setting: Setting, port: int, seconds: int) -> Load:

@@ -73,6 +73,8 @@ class Scenario:
     summary: str
     # A name that chooses several scenarios.
     group: str | None = None
+    # Commands that only this scenario needs, with their Debian packages.
+    packages: dict[str, str] = {}
     # The targets that take part when they were asked for; none means all.
     compares: tuple[str, ...] | None = None
     columns: list[Column]
@@ -84,6 +86,10 @@ class Scenario:
     max_rounds: int | None = None
     # Set by scenarios that only Tollgate runs, with cases of their own to compare.
     cases: tuple[str, ...] = ()
+
+    def skipped(self) -> str | None:
+        """Why it can't be run here."""
+        return None
 
     def subjects(self, bench: Bench) -> list[str]:
         if not self.cases:

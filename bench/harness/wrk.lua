@@ -23,11 +23,13 @@ if list then
    end
 end
 
+-- `refused` are answers of 400 and over; `errors` connections that broke or timed out.
 function done(summary, latency)
    local errors = summary.errors
    io.write(string.format(
-      '{"requests":%d,"seconds":%.6f,"p50_us":%d,"p99_us":%d,"errors":%d}\n',
+      '{"requests":%d,"seconds":%.6f,"p50_us":%d,"p99_us":%d,"refused":%d,"errors":%d}\n',
       summary.requests, summary.duration / 1e6,
       latency:percentile(50), latency:percentile(99),
-      errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+      errors.status,
+      errors.connect + errors.read + errors.write + errors.timeout))
 end

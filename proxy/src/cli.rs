@@ -126,9 +126,20 @@ pub struct DevArgs {
     #[arg(long, value_name = "RATE[:BURST]", value_parser = throttle)]
     pub throttle: Option<Throttle>,
 
+    /// What all APIs together let through; raise it to measure how fast they are [default:
+    /// 10000:5000, as on AWS]
+    #[arg(long, value_name = "RATE[:BURST]", value_parser = throttle)]
+    pub account_throttle: Option<Throttle>,
+
     /// An API key that is good for every method; give it again for more
     #[arg(long = "api-key", value_name = "VALUE", value_parser = usage::key_value)]
     pub api_keys: Vec<ApiKeyValue>,
+
+    /// Drop packets of clients that send too many, in the kernel: 1,000 new connections a second
+    /// and 50,000 packets a second for each address, and a penalty box. Needs root, or CAP_BPF,
+    /// CAP_NET_ADMIN and CAP_PERFMON; without them connections are refused instead
+    #[arg(long, value_name = "IFACE", value_parser = crate::config::throttle::interface)]
+    pub kernel_throttle: Option<String>,
 
     /// What to print once the APIs serve: text, or one line of JSON for each API
     #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]

@@ -24,6 +24,7 @@ use crate::cli::{DevArgs, KeyValue, Output};
 use crate::config::LogConfig;
 use crate::config::checked::default_workers;
 use crate::config::plugins::PluginConfig;
+use crate::config::throttle;
 use crate::config::wire::LogFormat;
 use crate::definitions::{
     self, Attached, Definition, DefinitionError, MAXIMUM_INTEGRATION_TIMEOUT, Source,
@@ -64,7 +65,7 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
     set.limits = Limits::new(&args);
     let gateway = Gateway::bind(gateway_config(&args, collector)?)?;
     gateway.publish(set.routes()?)?;
-    let announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
+    let mut announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
 
     let mut files: Vec<_> = sources.iter().map(|source| source.file.clone()).collect();
     files.extend(watched_files(&plugin_configs));
@@ -74,6 +75,9 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
         reload_changed();
         files.clone()
     })?;
+    if let Some(interface) = &args.kernel_throttle {
+        announcement.remarks.push(throttle_sources(&gateway, interface)?);
+    }
     Ok(gateway.run(move || print(&announcement), reload))
 }
 
@@ -84,6 +88,13 @@ fn plugin_host(args: &DevArgs) -> anyhow::Result<PluginHost> {
         ..HostConfig::default()
     })
     .map_err(anyhow::Error::msg)
+}
+
+/// Switches `--kernel-throttle` on. Gives the line that says where it runs.
+fn throttle_sources(gateway: &Gateway, interface: &str) -> anyhow::Result<String> {
+    gateway.throttle_sources(throttle::defaults(interface)).context("--kernel-throttle")?;
+    let status = gateway.source_throttle().context("--kernel-throttle: it does not run")?;
+    Ok(format!("source throttle: {status}"))
 }
 
 /// The definitions of one `tollgate dev`, each at the last version that loaded.
@@ -190,6 +201,7 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
         upstream_ca_file: None,
         data_directory: None,
         control_socket: None,
+        trusted_proxies: Vec::new(),
         collectors: vec![plugins],
     })
 }

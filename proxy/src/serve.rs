@@ -36,13 +36,21 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     gateway.publish(loaded.routes(&plugins)?).with_context(|| args.config.display().to_string())?;
     report(&loaded, &plugins, &gateway);
 
+    let throttle = loaded.config.throttle.settings.clone();
     let reloader = Reloader::start(gateway.clone(), certificates, loaded, plugins)?;
+    if let Some(settings) = throttle {
+        // The last that can fail: it takes over from the process that this one replaces.
+        gateway.throttle_sources(settings).context(THROTTLE_KEY)?;
+    }
     let started = || {
         notify_systemd::ready();
         notify_systemd::stopping_on_sigterm();
     };
     Ok(gateway.run(started, move || reloader.configuration_may_have_changed()))
 }
+
+/// Where the configuration has the kernel throttle.
+const THROTTLE_KEY: &str = "throttle.kernel";
 
 /// The host of the configuration's plugins.
 pub fn plugin_host(config: &Config) -> Result<PluginHost, String> {
@@ -76,6 +84,7 @@ fn gateway_config(
         upstream_ca_file: config.upstream_ca_file.clone(),
         data_directory: config.data_directory.clone(),
         control_socket: config.control_socket.clone(),
+        trusted_proxies: config.throttle.trusted_proxies.clone(),
         collectors: vec![plugins],
     }
 }
@@ -225,6 +234,11 @@ impl State {
         let routes = loaded.routes(&self.plugins)?;
         let file = loaded.config.file.display();
         self.gateway.publish(routes).with_context(|| file.to_string())?;
+        let throttle = &loaded.config.throttle;
+        self.gateway.trust_proxies(throttle.trusted_proxies.clone());
+        if let Some(settings) = &throttle.settings {
+            self.gateway.reconfigure_source_throttle(settings.clone());
+        }
         Ok(loaded)
     }
 
@@ -240,10 +254,11 @@ impl State {
 /// The keys that only count at start, each with its value as text: all that is asked of them
 /// is whether they are the same.
 #[derive(Clone)]
-struct Fixed([(&'static str, String); 12]);
+struct Fixed([(&'static str, String); 14]);
 
 impl Fixed {
     fn of(config: &Config) -> Self {
+        let kernel = config.throttle.settings.as_ref();
         Self([
             ("listeners", format!("{:?}", config.listeners)),
             ("management", format!("{:?}", config.management)),
@@ -257,6 +272,8 @@ impl Fixed {
             ("data_directory", format!("{:?}", config.data_directory)),
             ("control_socket", format!("{:?}", config.control_socket)),
             ("log", format!("{:?}", config.log)),
+            (THROTTLE_KEY, format!("{:?}", kernel.map(|it| &it.kernel))),
+            ("throttle.kernel.penalty", format!("{:?}", kernel.map(|it| it.penalties))),
         ])
     }
 
@@ -284,6 +301,17 @@ mod tests {
             "listeners: [{address: '127.0.0.1:81'}]\nlimits: {connections: 5}\nregion: eu-west-1",
         ));
         assert_eq!(after.differences(&before), ["listeners", "limits"]);
+        let throttle = |kernel: &str| {
+            let text = "listeners: [{address: '127.0.0.1:80'}]\nthrottle: {kernel: {interface: ";
+            Fixed::of(&config(&format!("{text}{kernel}}}}}")))
+        };
+        assert_eq!(
+            throttle("e").differences(&throttle("e, packets: {rate: 1}, deny: [::1]")),
+            [""; 0]
+        );
+        assert_eq!(throttle("e").differences(&throttle("f")), [THROTTLE_KEY]);
+        let penalty = throttle("e, penalty: {first: 2s}");
+        assert_eq!(throttle("e").differences(&penalty), ["throttle.kernel.penalty"]);
         assert!(before.differences(&before).is_empty());
     }
 }

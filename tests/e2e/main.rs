@@ -10,6 +10,7 @@ mod upstream_failures;
 mod http_integration;
 mod mapping_templates;
 mod throttle;
+mod kernel_throttle;
 mod validation;
 mod content;
 mod compression;

@@ -34,9 +34,18 @@ impl Connector {
     pub fn new(target: SocketAddr, index: usize, tls: Option<Arc<ClientConfig>>) -> Self {
         const SOURCES: usize = 100;
         let last = 2 + u8::try_from(index % SOURCES).expect("SOURCES fits in u8");
+        Self::from_address(target, Ipv4Addr::new(127, 0, 0, last).into(), tls)
+    }
+
+    /// From a given address.
+    pub fn from_address(
+        target: SocketAddr,
+        source: IpAddr,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
         Connector {
             target,
-            source: Ipv4Addr::new(127, 0, 0, last).into(),
+            source,
             tls: tls.map(TlsConnector::from),
         }
     }

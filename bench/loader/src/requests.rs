@@ -1,13 +1,15 @@
 //! `loader requests`: a closed loop of a fixed number of clients for a fixed time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 
 use crate::Target;
-use crate::client::{Connector, tls_config};
+use crate::client::{Connection, Connector, tls_config};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -26,7 +28,18 @@ pub struct Options {
     /// POST a body of this many bytes instead of sending GET.
     #[arg(long)]
     upload_bytes: Option<usize>,
+    /// The address to come from. Default: a hundred of the loopback's.
+    #[arg(long)]
+    from: Option<IpAddr>,
+    /// Begin a request only every so many milliseconds, each client. Default: at once.
+    #[arg(long)]
+    every_ms: Option<u64>,
+    /// Count requests that fail or take longer than five seconds, instead of ending with an error.
+    #[arg(long)]
+    count_failures: bool,
 }
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Tally {
@@ -48,12 +61,17 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
             true => Some(tls_config(options.resume)?),
             false => None,
         };
-        let connector = Connector::new(target.address, index, tls);
+        let connector = match options.from {
+            Some(address) => Connector::from_address(target.address, address, tls),
+            None => Connector::new(target.address, index, tls),
+        };
+        let pace = Pace::new(&options, index);
         let client = client(
             connector,
             request.clone(),
             body.clone(),
             options.new_connection,
+            pace,
             deadline,
         );
         clients.spawn(client);
@@ -67,7 +85,29 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
         total.errors += tally.errors;
         total.first_error = total.first_error.or(tally.first_error);
     }
-    report(total, start.elapsed())
+    report(total, start.elapsed(), options.count_failures)
+}
+
+/// When a client begins its requests.
+struct Pace(Option<Interval>);
+
+impl Pace {
+    /// Clients take turns.
+    fn new(options: &Options, index: usize) -> Self {
+        Self(options.every_ms.map(|milliseconds| {
+            let period = Duration::from_millis(milliseconds);
+            let offset = period * index as u32 / options.clients as u32;
+            let mut interval = interval_at((Instant::now() + offset).into(), period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        }))
+    }
+
+    async fn wait(&mut self) {
+        if let Some(interval) = &mut self.0 {
+            interval.tick().await;
+        }
+    }
 }
 
 fn head(target: &Target, options: &Options) -> String {
@@ -90,22 +130,23 @@ async fn client(
     request: Arc<[u8]>,
     body: Arc<[u8]>,
     new_connection: bool,
+    mut pace: Pace,
     deadline: Instant,
 ) -> Tally {
     let mut tally = Tally::default();
     let mut open = None;
     while Instant::now() < deadline {
+        pace.wait().await;
         let begun = Instant::now();
-        let result = async {
+        let result = timeout(PATIENCE, async {
             let mut connection = match open.take() {
                 Some(connection) => connection,
                 None => connector.connect().await?,
             };
             connection.exchange(&request, &body).await?;
             anyhow::Ok(connection)
-        }
-        .await;
-        match result {
+        });
+        match result.await.unwrap_or_else(|_| bail_late()) {
             Ok(connection) => {
                 let latency = begun.elapsed().as_micros();
                 tally
@@ -131,9 +172,16 @@ async fn client(
     tally
 }
 
-/// Prints the totals. A single failed request is an error: the load was not the one meant.
-fn report(mut tally: Tally, elapsed: Duration) -> anyhow::Result<()> {
-    if let Some(error) = tally.first_error {
+fn bail_late() -> anyhow::Result<Connection> {
+    bail!("no answer in {PATIENCE:?}")
+}
+
+/// Prints the totals. A single failed request is an error, unless they are to be counted: the load
+/// was not the one meant.
+fn report(mut tally: Tally, elapsed: Duration, count_failures: bool) -> anyhow::Result<()> {
+    if let Some(error) = tally.first_error
+        && !count_failures
+    {
         bail!("{} requests failed, the first with: {error}", tally.errors);
     }
     tally.latencies_us.sort_unstable();
@@ -143,11 +191,12 @@ fn report(mut tally: Tally, elapsed: Duration) -> anyhow::Result<()> {
         latency.copied().context("no request was answered")
     };
     println!(
-        "{{\"requests\":{count},\"seconds\":{},\"p50_us\":{},\"p99_us\":{},\"resumed\":{}}}",
+        "{{\"requests\":{count},\"seconds\":{},\"p50_us\":{},\"p99_us\":{},\"resumed\":{},\"errors\":{}}}",
         elapsed.as_secs_f64(),
         percentile(50)?,
         percentile(99)?,
         tally.resumed,
+        tally.errors,
     );
     Ok(())
 }

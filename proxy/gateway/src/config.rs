@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tollgate_xdp::Network;
+
 use crate::limits::Limits;
 use crate::tls::Certificates;
 
@@ -31,6 +33,8 @@ pub struct GatewayConfig {
     pub data_directory: Option<PathBuf>,
     /// Unix socket for who may ask what was used, and grant more.
     pub control_socket: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` says who the client is, for throttles of addresses.
+    pub trusted_proxies: Vec<Network>,
     /// Metrics of others that the management listener shows too; their names must be other ones.
     pub collectors: Vec<Box<dyn prometheus::core::Collector>>,
 }

@@ -17,9 +17,10 @@ use crate::deadline::{Deadline, Elapsed};
 use crate::exchange::{Exchange, ExchangeView};
 use crate::head::RequestHead;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ThrottleLevel};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
+use crate::sources::Sources;
 use crate::upstream::Upstreams;
 use crate::usage::Registry;
 
@@ -37,6 +38,7 @@ pub struct Core {
     /// `None` is off.
     pub access_log: Option<AccessLog>,
     pub connections: Arc<ConnectionLimits>,
+    pub sources: Sources,
     pub drain: Drain,
 }
 
@@ -57,6 +59,9 @@ impl Core {
         stage.metrics.record(exchange.status, latency, exchange.integration_latency);
         if let Some(Refusal::Throttled(throttled)) = &exchange.refusal {
             self.metrics.request_throttled(throttled.level);
+            if throttled.level == ThrottleLevel::Account {
+                self.usage.account_refused(exchange.started_at);
+            }
         }
         if let Some(log) = &self.access_log {
             let path_parameters = &PathParameters::default();

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_auth::Evaluation;
@@ -23,6 +24,7 @@ use crate::identifiers::RequestIds;
 use crate::phases::authorize::{Authorization, Authorized};
 use crate::refusal::Refusal;
 use crate::snapshot::StageRuntime;
+use crate::sources::Forwarding;
 use crate::transformation::Transforming;
 use crate::usage::{ApiKeyId, ApiKeyPlace};
 
@@ -37,6 +39,16 @@ pub struct Client {
     pub listener_port: u16,
     pub visibility: Visibility,
     pub tls: Option<TlsDetails>,
+    /// If it is a trusted proxy.
+    pub forwarding: Option<Forwarding>,
+    /// It is in the penalty box: the connection is to end.
+    pub penalised: AtomicBool,
+}
+
+impl Client {
+    pub fn is_penalised(&self) -> bool {
+        self.penalised.load(Ordering::Relaxed)
+    }
 }
 
 /// What the handshake agreed on.

@@ -38,6 +38,7 @@ mod request_info;
 mod respond;
 mod server;
 mod snapshot;
+mod sources;
 mod template_values;
 mod transformation;
 pub mod test_invoke;

@@ -75,7 +75,7 @@ impl Management {
             b"/readyz" if !self.is_ready() => {
                 ("503 Service Unavailable", TEXT, "nothing is served yet\n".into())
             }
-            b"/readyz" => ("200 OK", TEXT, "ready\n".into()),
+            b"/readyz" => ("200 OK", TEXT, self.ready()),
             b"/metrics" => {
                 ("200 OK", "text/plain; version=0.0.4; charset=utf-8", self.core.metrics.encode())
             }
@@ -85,6 +85,14 @@ impl Management {
 }
 
 impl Management {
+    /// Also says where sources are throttled, and why not in the driver.
+    fn ready(&self) -> String {
+        match self.core.sources.status() {
+            Some(status) => format!("ready\nsource throttle: {status}\n"),
+            None => "ready\n".to_owned(),
+        }
+    }
+
     fn is_ready(&self) -> bool {
         self.published.load(Ordering::Relaxed) && self.running.load(Ordering::Relaxed)
     }

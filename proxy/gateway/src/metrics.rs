@@ -99,6 +99,8 @@ label_values! {
         Total = "total",
         /// The client's address has.
         Address = "address",
+        /// The source throttle, in user space.
+        Source = "source",
     }
 }
 
@@ -130,6 +132,8 @@ label_values! {
 label_values! {
     /// Which limit a request was beyond, in the order in which they are asked.
     ThrottleLevel {
+        /// The client of a trusted proxy is in the penalty box.
+        PenaltyBox = "penalty_box",
         /// What one client address may ask.
         ClientIp = "client_ip",
         /// The method throttle of the API key's usage plan.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use tollgate_model::api::GatewayResponseType;
 use tollgate_model::compile::{MappingError, PathError};
 use tollgate_plugin_host::Reply;
+use tollgate_xdp::Offence;
 
 use crate::compression;
 use crate::http1::body::BodyError;
@@ -131,6 +132,38 @@ impl Refusal {
                 Some(cause) => cause.clone(),
                 None => response_type.as_str().into(),
             },
+        }
+    }
+
+    /// What the source throttle is told of the client, if it is to blame.
+    pub fn offence(&self) -> Option<Offence> {
+        use GatewayResponseType as Type;
+        match self {
+            // Of somebody who is in the penalty box already.
+            Self::Throttled(Throttled { level: ThrottleLevel::PenaltyBox, .. }) => None,
+            Self::Throttled(_) => Some(Offence::TooManyRequests),
+            Self::Head(_)
+            | Self::HeadTimeout
+            | Self::Path(_)
+            | Self::NotLocated
+            | Self::HeadersTooLarge
+            | Self::PayloadTooLarge { .. }
+            | Self::Body(_)
+            | Self::BodyTooSlow
+            | Self::Gateway {
+                response_type:
+                    Type::AccessDenied
+                    | Type::ExpiredToken
+                    | Type::InvalidApiKey
+                    | Type::InvalidSignature
+                    | Type::MissingAuthenticationToken
+                    | Type::RequestTooLarge
+                    | Type::ResourceNotFound
+                    | Type::Unauthorized
+                    | Type::WafFiltered,
+                ..
+            } => Some(Offence::RefusedRequest),
+            Self::Gateway { .. } | Self::Plugin(_) | Self::Reset => None,
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use tollgate_model::compile::CompiledStage;
+use tollgate_xdp::{Listener as Listened, Network, Settings};
 
 use crate::access_log::{AccessLog, AccessLogFormat, FormatError};
 use crate::config::{AccessLogDestination, GatewayConfig, ListenerConfig};
@@ -34,6 +35,7 @@ use crate::exchange::{Client, TlsDetails};
 use crate::management::Management;
 use crate::metrics::{ConnectionRefusal, HandshakeResult, ListenerProtocol, Metrics, ReloadResult};
 use crate::snapshot::{PublishError, Routes, Snapshot};
+use crate::sources::Sources;
 use crate::test_invoke::{self, TestInvocation, TestInvocationError, TestInvocationResult};
 use crate::upgrade::{Inherited, Upgrade};
 use crate::upstream::Upstreams;
@@ -121,6 +123,7 @@ impl Gateway {
                 .collect(),
             management: local(config.management, &management),
         };
+        let throttled = listeners.iter().map(throttled).collect();
         let sockets = listeners.iter().map(|(config, socket)| (config.address, socket));
         let sockets = sockets.chain([(config.management, &management)]);
         let sockets = sockets.map(|(address, socket)| Ok((address, socket.try_clone()?)));
@@ -161,6 +164,7 @@ impl Gateway {
             usage,
             access_log,
             connections: ConnectionLimits::new(limits.connections, limits.connections_per_address),
+            sources: Sources::new(throttled, config.trusted_proxies),
             drain,
             limits,
         };
@@ -194,6 +198,28 @@ impl Gateway {
         core.usage.forget_unused();
         self.inner.published.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Throttles sources from now on, in the kernel if that can be. To be called once, before
+    /// [`Gateway::run`], and as the last thing that can fail: what another process throttles is
+    /// taken over. `settings.listeners` are the gateway's own. [`Gateway::run`] removes it.
+    pub fn throttle_sources(&self, settings: Settings) -> Result<(), tollgate_xdp::StartError> {
+        self.inner.core.sources.start(settings, &self.inner.core.metrics)
+    }
+
+    /// Where sources are throttled; none if they aren't.
+    pub fn source_throttle(&self) -> Option<tollgate_xdp::Status> {
+        self.inner.core.sources.status()
+    }
+
+    /// Other limits and lists for [`Gateway::throttle_sources`], which must have been called.
+    pub fn reconfigure_source_throttle(&self, settings: Settings) {
+        self.inner.core.sources.reconfigure(settings);
+    }
+
+    /// Believes the `X-Forwarded-For` of other proxies, from the next connection on.
+    pub fn trust_proxies(&self, proxies: Vec<Network>) {
+        self.inner.core.sources.trust(proxies);
     }
 
     /// Tests the method with index `method` of `stage`, which is compiled for this call and need
@@ -265,6 +291,7 @@ impl Gateway {
             started: Mutex::new(Some((parts.inherited, Box::new(started)))),
         };
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        core.sources.stop();
         self.inner.usage_writer.stop();
         if let Some(log) = &core.access_log {
             log.close();
@@ -313,6 +340,14 @@ fn raise_file_limit(connections: u32) {
 fn control_socket(path: &std::path::Path) -> Result<ControlSocket, StartError> {
     ControlSocket::bind(path)
         .map_err(|source| StartError::ControlSocket { path: path.display().to_string(), source })
+}
+
+/// A listener as the source throttle knows it.
+fn throttled((config, socket): &(ListenerConfig, TcpListener)) -> Listened {
+    Listened {
+        address: local(config.address, socket),
+        is_ipv6_only: socket2::SockRef::from(socket).only_v6().unwrap_or(false),
+    }
 }
 
 fn local(configured: SocketAddr, socket: &TcpListener) -> SocketAddr {
@@ -401,6 +436,9 @@ impl Listener {
     }
 
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if !self.core.sources.admit(peer.ip()) {
+            return self.core.metrics.connection_refused(ConnectionRefusal::Source);
+        }
         let permit = match self.core.connections.admit(peer.ip()) {
             Ok(permit) => permit,
             Err(refused) => {
@@ -437,7 +475,7 @@ impl Listener {
                 http1::serve(self.core.clone(), client, stream).await;
             }
             Some(acceptor) => {
-                let Some(stream) = self.handshake(acceptor, stream).await else { return };
+                let Some(stream) = self.handshake(acceptor, stream, peer).await else { return };
                 let _open = metrics.connection_opened(ListenerProtocol::Https);
                 let session = stream.get_ref().1;
                 let http2 = session.alpn_protocol() == Some(b"h2");
@@ -456,6 +494,7 @@ impl Listener {
         &self,
         acceptor: &TlsAcceptor,
         stream: TcpStream,
+        peer: SocketAddr,
     ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
         let limit = self.core.limits.tls_handshake_timeout;
         let metrics = &self.core.metrics;
@@ -472,10 +511,12 @@ impl Listener {
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 metrics.tls_handshake(HandshakeResult::Failed);
+                self.core.sources.handshake_failed(peer.ip());
                 None
             }
             Err(_) => {
                 metrics.tls_handshake(HandshakeResult::TimedOut);
+                self.core.sources.handshake_failed(peer.ip());
                 None
             }
         }
@@ -488,6 +529,8 @@ impl Listener {
             listener_port: self.port,
             visibility: self.config.visibility.clone(),
             tls,
+            forwarding: self.core.sources.forwarding(peer.ip()),
+            penalised: AtomicBool::new(false),
         })
     }
 }

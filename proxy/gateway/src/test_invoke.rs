@@ -138,6 +138,8 @@ fn begin(
         listener_port: 443,
         visibility: Visibility::Public,
         tls: None,
+        forwarding: None,
+        penalised: Default::default(),
     };
     let mut exchange = Exchange::new(Arc::new(client));
     exchange.begin();

@@ -17,6 +17,7 @@ use tollgate_model::api::ApiId;
 use tollgate_plugin_host::config::UpstreamConfig;
 
 use super::plugins::PluginConfig;
+use super::throttle::{SourceThrottleConfig, source_throttle};
 use super::usage::{account, api_keys, clients, plans, stage_throttles};
 use super::wire::{self, Located, LogFormat, Maybe, Scalar, Text};
 use super::{ConfigError, MAXIMUM_WORKERS, bounds, values};
@@ -55,6 +56,7 @@ pub struct Config {
     pub api_keys_file: Option<PathBuf>,
     pub data_directory: Option<PathBuf>,
     pub control_socket: Option<PathBuf>,
+    pub throttle: SourceThrottleConfig,
     pub access_log: AccessLogDestination,
     /// `None` is the gateway's own default.
     pub access_log_format: Option<String>,
@@ -154,6 +156,7 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
         plugins,
         plugin_upstreams,
         plugin_cache_directory: path(&wire.plugin_cache_directory, "plugin_cache_directory")?,
+        throttle: source_throttle(wire.throttle.as_ref(), &at)?,
         access_log: at.access_log_destination(wire.access_log.as_ref())?,
         access_log_format: at.access_log_format(wire.access_log.as_ref())?,
         log: log(wire.log.as_ref(), &at)?,

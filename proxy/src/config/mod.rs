@@ -8,6 +8,7 @@
 pub mod checked;
 pub mod plugins;
 pub mod schema;
+pub mod throttle;
 pub mod usage;
 pub mod values;
 pub mod wire;

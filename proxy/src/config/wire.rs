@@ -12,9 +12,11 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 pub mod plugins;
+pub mod throttle;
 pub mod usage;
 
 use plugins::{Method, Plugin, PluginUpstream};
+use throttle::SourceThrottle;
 use usage::{Account, ApiKey, Throttle, UsagePlan};
 
 /// The configuration of `tollgate serve`. Paths are relative to the folder of this file.
@@ -94,6 +96,9 @@ pub struct ConfigFile {
     /// control.sock in data_directory, or none.
     #[serde(default)]
     pub control_socket: Maybe<Text>,
+    /// What clients' addresses may do, whatever they ask: the throttle in the kernel.
+    #[serde(default)]
+    pub throttle: Option<SourceThrottle>,
     /// The access log: one line for each request that reached an API.
     #[serde(default)]
     pub access_log: Option<AccessLog>,

@@ -17,12 +17,17 @@ use crate::definitions::Definition;
 #[derive(Default)]
 pub struct Limits {
     throttle: Option<Throttle>,
+    account: Option<Throttle>,
     api_keys: BTreeSet<ApiKeyValue>,
 }
 
 impl Limits {
     pub fn new(args: &DevArgs) -> Self {
-        Self { throttle: args.throttle, api_keys: args.api_keys.iter().cloned().collect() }
+        Self {
+            throttle: args.throttle,
+            account: args.account_throttle,
+            api_keys: args.api_keys.iter().cloned().collect(),
+        }
     }
 
     pub fn usage(&self, definitions: &[Definition]) -> Result<UsageSettings, InvalidUsage> {
@@ -47,7 +52,11 @@ impl Limits {
             enabled: true,
             plans: [plan].into_iter().collect(),
         });
-        UsageSettings::new(Throttle::of_account(), vec![plan_of_all], keys.collect())
+        UsageSettings::new(
+            self.account.unwrap_or_else(Throttle::of_account),
+            vec![plan_of_all],
+            keys.collect(),
+        )
     }
 
     pub fn throttles(

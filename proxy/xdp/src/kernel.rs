@@ -238,10 +238,10 @@ impl KernelThrottle {
         pinned.is_ok_and(|pinned| pinned.id() == self.configuration_id)
             && self.maps.configuration().is_ok_and(|it| it.owner == self.owner)
     }
-}
 
-impl Drop for KernelThrottle {
-    fn drop(&mut self) {
+    /// Removes what is pinned, unless another process has taken it over. The program stays
+    /// attached until this is dropped.
+    pub fn remove(&self) {
         let Ok(locked) = self.pins.lock() else {
             // Somebody removed the pins.
             return;
@@ -253,6 +253,12 @@ impl Drop for KernelThrottle {
             tracing::error!(%error, %directory, "The kernel throttle cannot be removed");
         }
         drop(locked);
+    }
+}
+
+impl Drop for KernelThrottle {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

@@ -25,6 +25,7 @@ mod accept_filter;
 mod lists;
 mod penalty_box;
 mod offences;
+mod forwarded;
 mod metrics;
 mod clock;
 

@@ -50,6 +50,11 @@ impl Network {
         Self { is_ipv6: address.is_ipv6(), first: Source::from(address).truncated(bits), bits }
     }
 
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        Self::around(address, self.bits) == *self
+    }
+
     /// How many bits count, of 128.
     pub(crate) fn bits(&self) -> u8 {
         self.bits

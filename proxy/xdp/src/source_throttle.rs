@@ -1,19 +1,22 @@
 //! The one interface to the throttle, whichever enforces it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tollgate_throttle::penalty::{Offence, Penalty};
 use tollgate_throttle::source::Source;
 
+use crate::forwarded::ForwardedPenalties;
 use crate::kernel_maps::MapsError;
-use crate::offences::Offences;
+use crate::offences::{Offences, random_seed};
 use crate::{AcceptFilter, KernelMaps, KernelThrottle, Outcome, Settings, Standing, StartError};
 
 /// Throttles sources: in the kernel if that can be, else when they connect.
 pub struct SourceThrottle {
     enforcement: Enforcement,
     offences: Option<Offences>,
+    forwarded: ForwardedPenalties,
 }
 
 enum Enforcement {
@@ -73,6 +76,24 @@ pub struct Status {
     pub reason: Option<String>,
 }
 
+/// `native on eth0`, `user space (missing privileges: CAP_BPF)`.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.mode {
+            Mode::Native => "native",
+            Mode::Generic => "generic",
+            Mode::UserSpace => "user space",
+        })?;
+        if let Some(interface) = &self.interface {
+            write!(f, " on {interface}")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What was counted: packets in the kernel, connections in user space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Counts {
@@ -101,7 +122,18 @@ impl SourceThrottle {
             .map(Offences::new)
             .transpose()
             .map_err(StartError::Random)?;
-        Ok(Self { enforcement, offences })
+        let forwarded = ForwardedPenalties::new(random_seed().map_err(StartError::Random)?);
+        let throttle = Self { enforcement, offences, forwarded };
+        throttle.remember_penalties();
+        Ok(throttle)
+    }
+
+    /// Removes it from the kernel, unless another process has taken it over. The program itself
+    /// goes with this process.
+    pub fn stop(&self) {
+        if let Enforcement::Kernel(kernel) = &self.enforcement {
+            kernel.remove();
+        }
     }
 
     /// What runs, and why it isn't better.
@@ -162,6 +194,28 @@ impl SourceThrottle {
         })
     }
 
+    /// The same for a client behind a trusted proxy, by the address that the proxy forwards. Its
+    /// packets are the proxy's: [`Self::forwarded_penalty`] has to be asked for its requests.
+    pub fn report_forwarded(&self, address: IpAddr, offence: Offence) -> Reported {
+        let reported = self.report(address, offence);
+        if let Reported::Penalised(time) = reported {
+            let until = crate::now().saturating_add(time.as_nanos() as u64);
+            self.forwarded.note(self.source(address), until);
+        }
+        reported
+    }
+
+    /// How long a client behind a trusted proxy stays in the penalty box; none if it isn't in. A
+    /// hash and a load, unless it may be.
+    pub fn forwarded_penalty(&self, address: IpAddr) -> Option<Duration> {
+        let now = crate::now();
+        if !self.forwarded.may_have(self.source(address), now) {
+            return None;
+        }
+        let penalty = self.penalty(address).filter(|it| it.is_active(now))?;
+        Some(Duration::from_nanos(penalty.until - now))
+    }
+
     /// Who an address is by the lists. What a trusted proxy says of its client is believed.
     pub fn standing(&self, address: IpAddr) -> Option<Standing> {
         match &self.enforcement {
@@ -209,6 +263,16 @@ impl SourceThrottle {
         match &self.enforcement {
             Enforcement::Kernel(_) => None,
             Enforcement::UserSpace(filter, _) => Some(filter),
+        }
+    }
+
+    /// Penalties of the process that this one has taken over from.
+    fn remember_penalties(&self) {
+        let sources = self.kernel_maps().and_then(|maps| maps.sources().ok());
+        for source in sources.unwrap_or_default() {
+            if let Some(until) = source.penalty_until {
+                self.forwarded.note(self.source(source.address), until);
+            }
         }
     }
 

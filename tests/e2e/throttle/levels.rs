@@ -60,6 +60,17 @@ fn all_stages_share_the_accounts_throttle() {
     assert_eq!(call(&gateway, get("/prod/open")).status, 200);
     assert_throttled(&gateway.call(get("/test/open").host(other)));
     throttled(&gateway, "account", 1.0);
+    // Nobody asked for it, so it says how to raise it.
+    let said = "the account's throttle refuses requests; account.throttle";
+    gateway.process.stderr_line(said, |line| line.contains(said).then_some(()));
+}
+
+#[test]
+fn dev_takes_another_throttle_for_the_account() {
+    let gateway = Dev::new(api()).argument("--account-throttle").argument("0.001:2").start();
+    for expected in [200, 200, 429] {
+        assert_eq!(gateway.get("/open").status, expected);
+    }
 }
 
 #[test]

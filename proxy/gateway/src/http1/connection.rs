@@ -481,6 +481,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if let Some(reason) = refusal.metric() {
             self.core.metrics.request_refused(reason);
         }
+        self.core.sources.refused(&self.exchange.client, &self.head, &refusal);
+        if self.exchange.client.is_penalised() {
+            self.head.keep_alive = false;
+        }
         if self.exchange.transformation.is_none() && !matches!(refusal, Refusal::Reset) {
             let response = respond::refusal(&self.head, &mut self.exchange, refusal);
             return self.respond(response).await;

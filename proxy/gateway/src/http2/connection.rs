@@ -82,11 +82,16 @@ async fn drive<S>(
         match deadline.within(accepted).await {
             Ok(Event::Accepted(Some(Ok((request, respond))))) => {
                 deadline.set_after(core.limits.connection_idle_timeout);
-                let (core, client, open) = (core.clone(), client.clone(), open.clone());
+                let (core, of_stream, open) = (core.clone(), client.clone(), open.clone());
                 tokio::spawn(async move {
-                    stream::serve(core, client, request, respond).await;
+                    stream::serve(core, of_stream, request, respond).await;
                     drop(open);
                 });
+                if client.is_penalised() && !closing {
+                    closing = true;
+                    connection.graceful_shutdown();
+                    deadline.set_after(CLOSING);
+                }
             }
             Ok(Event::Accepted(_)) => return,
             Ok(Event::Drain) => {

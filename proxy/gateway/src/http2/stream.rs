@@ -250,6 +250,7 @@ impl Stream {
         if let Some(reason) = refusal.metric() {
             self.core.metrics.request_refused(reason);
         }
+        self.core.sources.refused(&self.exchange.client, &self.head, &refusal);
         if self.exchange.transformation.is_none() && !matches!(refusal, Refusal::Reset) {
             let response = respond::refusal(&self.head, &mut self.exchange, refusal);
             return self.respond(response).await;

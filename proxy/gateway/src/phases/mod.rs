@@ -41,7 +41,7 @@ pub fn admit(
     exchange: &mut Exchange,
 ) -> Result<(), Refusal> {
     locate::locate(snapshot, limits, head, exchange)?;
-    throttle::check_client(exchange)?;
+    throttle::check_client(head, exchange)?;
     route::route(head, exchange)?;
     resource_policy::check(head, exchange)
 }

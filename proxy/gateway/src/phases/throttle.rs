@@ -8,16 +8,33 @@ use std::time::Instant;
 use tollgate_model::compile::CompiledStage;
 
 use crate::exchange::Exchange;
+use crate::head::RequestHead;
+use crate::metrics::ThrottleLevel;
 use crate::refusal::Refusal;
 use crate::usage::{Applicant, Throttled};
 
 /// Lets a client ask at all. Before the request is routed: a flood must cost little, and it
 /// mustn't matter what it asks for.
-pub fn check_client(exchange: &Exchange) -> Result<(), Refusal> {
+pub fn check_client(head: &RequestHead, exchange: &Exchange) -> Result<(), Refusal> {
     let (Some(stage), Some((peer, _))) = (&exchange.stage, exchange.client.addresses) else {
         return Ok(());
     };
-    let admitted = stage.limits.admit_client(peer.ip(), exchange.started);
+    let address = match &exchange.client.forwarding {
+        None => peer.ip(),
+        Some(forwarding) => {
+            // What a trusted proxy asks for itself is not limited.
+            let Some(address) = forwarding.client(head) else { return Ok(()) };
+            if let Some(left) = forwarding.penalty(address) {
+                return Err(Refusal::Throttled(Throttled {
+                    level: ThrottleLevel::PenaltyBox,
+                    retry_after: Some(left.as_secs() + 1),
+                    throttle: None,
+                }));
+            }
+            address
+        }
+    };
+    let admitted = stage.limits.admit_client(address, exchange.started);
     admitted.map_err(Refusal::Throttled)
 }
 
@@ -75,7 +92,6 @@ mod tests {
 
     use super::*;
     use crate::execution_log::ExecutionLog;
-    use crate::head::RequestHead;
     use crate::phases::api_key;
     use crate::phases::authorize::test_support::{exchange, head, stage_with};
     use crate::snapshot::StageRuntime;

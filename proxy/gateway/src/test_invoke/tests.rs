@@ -47,6 +47,7 @@ fn gateway() -> Gateway {
         upstream_ca_file: None,
         data_directory: None,
         control_socket: None,
+        trusted_proxies: Vec::new(),
         collectors: Vec::new(),
     })
     .expect("a gateway")

@@ -139,6 +139,8 @@ fn routed(names: &[&str], loaded: &[(&str, &str)]) -> (RequestHead, Exchange) {
         listener_port: 80,
         visibility: Visibility::Public,
         tls: None,
+        forwarding: None,
+        penalised: Default::default(),
     }));
     exchange.begin();
     exchange.path = "/prod/a".to_owned();

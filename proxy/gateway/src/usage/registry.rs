@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
@@ -36,6 +37,9 @@ pub struct Registry {
     ledger: Ledger,
     /// Taken by who writes. The day on which old days were forgotten last.
     writing: Mutex<Option<Day>>,
+    /// The minute, since the Unix epoch, in which the log last said that the account's throttle
+    /// refuses requests.
+    said_in: AtomicU64,
 }
 
 #[derive(Default)]
@@ -68,11 +72,32 @@ impl Registry {
             dirty: Arc::default(),
             ledger: Ledger::open(directory)?,
             writing: Mutex::default(),
+            said_in: AtomicU64::new(0),
         })
     }
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Says in the log, once a minute at most, that the account's throttle has refused a request:
+    /// it is on without anyone having asked for it.
+    pub fn account_refused(&self, time: Duration) {
+        let minute = time.as_secs() / 60;
+        if self.said_in.load(Ordering::Relaxed) == minute
+            || self.said_in.swap(minute, Ordering::Relaxed) == minute
+        {
+            return;
+        }
+        let account = self.known.lock().account.as_ref().map(|limiter| limiter.throttle);
+        if let Some(throttle) = account {
+            tracing::warn!(
+                rate = throttle.per_second(),
+                burst = throttle.burst(),
+                "the account's throttle refuses requests; account.throttle in the configuration \
+                 raises it"
+            );
+        }
     }
 
     /// Finds or makes the buckets and counters of settings.

@@ -153,6 +153,8 @@ fn exchange() -> Exchange {
         listener_port: 80,
         visibility: Visibility::Public,
         tls: None,
+        forwarding: None,
+        penalised: Default::default(),
     }))
 }
 

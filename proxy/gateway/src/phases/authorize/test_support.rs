@@ -91,6 +91,8 @@ pub fn exchange(head: &RequestHead, stage: &Arc<StageRuntime>) -> Exchange {
             cipher_suite: "TLS_AES_128_GCM_SHA256",
             server_name: Some("api.example.com".into()),
         }),
+        forwarding: None,
+        penalised: Default::default(),
     }));
     exchange.begin();
     let path = String::from_utf8_lossy(head.path()).into_owned();

@@ -1,0 +1,409 @@
+//! The throttle in the kernel, with the gateway on a host of its own: root, Linux 5.12 or later
+//! and `ip` are needed.
+
+mod network;
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tollgate_tests::{
+    Api, Dev, Gateway, Issued, Process, Serve, binary, eventually, mock, tollgate,
+};
+
+use network::{ATTACKER, CLIENT, Network, SynFlood, ask, gateway_ipv4, gateway_ipv6, ipv4, ipv6};
+
+/// A penalty that lasts for the whole test, after 20 offences.
+const STRICT: &str = "penalty: {tolerated: {rate: 1, burst: 20}, first: 1h, longest: 1h}";
+
+/// `GET /open` for anybody; `GET /closed` is always 429 in [`serve`].
+fn api() -> Api {
+    Api::new().route("GET /open", mock(200, "open")).route("GET /closed", mock(200, "closed"))
+}
+
+/// A gateway on all addresses, with more in its `throttle.kernel`.
+fn serve(network: &Network, kernel: &str) -> Serve {
+    Serve::new(api())
+        .attach("methods: {GET /closed: {throttle: {rate: 0, burst: 0}}}")
+        .listener("address: '[::]:0'")
+        .with(&throttle(network, kernel))
+}
+
+fn throttle(network: &Network, kernel: &str) -> String {
+    let (interface, pins) = (&network.interface, network.pins());
+    let pins = pins.display();
+    format!(
+        "throttle:\n  kernel: {{interface: {interface}, sources: 1024, slots: 65536, pin_directory: {pins}, {kernel}}}"
+    )
+}
+
+/// The listener that clients reach.
+fn address(gateway: &Gateway) -> SocketAddr {
+    gateway_ipv4(gateway.https.port())
+}
+
+fn request(path: &str) -> String {
+    with_header(path, "X-A: 1")
+}
+
+fn with_header(path: &str, header: &str) -> String {
+    let host = "petstore01.execute-api.us-east-1.localhost";
+    format!("GET /prod{path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n")
+}
+
+/// `tollgate throttle COMMAND` on the gateway's host: what it prints.
+#[track_caller]
+fn command(network: &Network, arguments: &[&str]) -> String {
+    let pins = network.pins();
+    let target = ["--interface", &network.interface, "--pin-directory", pins.to_str().unwrap()];
+    let finished = tollgate(Path::new("/"), &[&["throttle"], arguments, &target].concat());
+    assert_eq!(finished.code, 0, "{finished:?}");
+    finished.stdout
+}
+
+#[track_caller]
+fn status(network: &Network) -> Value {
+    serde_json::from_str(&command(network, &["status", "--output", "json"])).expect("JSON")
+}
+
+fn is_in_the_box(network: &Network, address: &str) -> bool {
+    let status = status(network);
+    status["penalty_box"].as_array().unwrap().iter().any(|it| it["address"] == address)
+}
+
+fn packets(gateway: &Gateway, outcome: &str) -> f64 {
+    gateway.metric(&format!("tollgate_source_throttle_packets_total{{outcome=\"{outcome}\"}}"))
+}
+
+#[track_caller]
+fn assert_nothing_is_left(network: &Network) {
+    eventually("no program is left", || (!network.link().contains("xdp")).then_some(()));
+    assert!(!network.pins().join(&network.interface).exists());
+}
+
+#[test]
+fn a_flood_of_syns_from_one_address_costs_the_others_nothing() {
+    let network = Network::new();
+    let gateway = serve(&network, "required: true").start();
+    let ready = gateway.manage("/readyz").text();
+    assert_eq!(ready, format!("ready\nsource throttle: native on {}\n", network.interface));
+    gateway.assert_metric("tollgate_source_throttle_mode{mode=\"native\"}", 1.0);
+
+    let (to, done) = (address(&gateway), AtomicBool::new(false));
+    let failures = thread::scope(|scope| {
+        scope.spawn(|| {
+            network.on(ATTACKER, || {
+                let flood = SynFlood::new(to);
+                let mut sent = 0_u32;
+                while !done.load(Ordering::Relaxed) || sent < 20_000 {
+                    flood.send(1024 + (sent % 50_000) as u16);
+                    sent += 1;
+                    if sent.is_multiple_of(32) {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+        });
+        let failures: Vec<_> = network.on(CLIENT, || {
+            let addresses = [to, gateway_ipv6(to.port())].into_iter().cycle().take(200);
+            let answers = addresses.map(|address| ask(address, &request("/open")));
+            answers.filter(|answer| !matches!(answer, Ok(200))).collect()
+        });
+        done.store(true, Ordering::Relaxed);
+        failures
+    });
+    assert!(failures.is_empty(), "{failures:?}");
+    let dropped = packets(&gateway, "connection_rate");
+    assert!(dropped > 10_000.0, "{dropped} dropped");
+    let top = &status(&network)["sources"][0];
+    assert_eq!(top["address"], ipv4(ATTACKER).to_string());
+    assert!(top["connection_rate"].as_f64().unwrap() > 10_000.0, "{top}");
+}
+
+#[test]
+fn who_collects_429s_is_dropped_until_released() {
+    let network = Network::new();
+    let gateway = serve(&network, STRICT).start();
+    for (to, name) in [
+        (address(&gateway), ipv4(ATTACKER).to_string()),
+        // The network is the source.
+        (gateway_ipv6(gateway.https.port()), ipv6(ATTACKER).to_string().replace("::1", "::")),
+    ] {
+        let ask = |host, path| network.ask(host, to, &request(path));
+        // 20 are forgiven, and one for each second that this takes.
+        let answers: Vec<_> = (0..60).map_while(|_| ask(ATTACKER, "/closed")).collect();
+        assert!((20..60).contains(&answers.len()), "{answers:?}");
+        assert!(answers.iter().all(|status| *status == 429), "{answers:?}");
+        assert!(is_in_the_box(&network, &name), "{}", status(&network));
+        assert_eq!(ask(ATTACKER, "/open"), None);
+        assert_eq!(ask(CLIENT, "/open"), Some(200));
+        assert!(packets(&gateway, "penalty") > 0.0);
+        command(&network, &["release", &name]);
+        assert_eq!(ask(ATTACKER, "/open"), Some(200));
+        assert!(!is_in_the_box(&network, &name));
+    }
+}
+
+/// Sends bytes from the attacker's host so often, and asserts that it is in the penalty box then.
+fn assert_penalised(network: &Network, gateway: &Gateway, port: u16, bytes: &str, times: usize) {
+    let to = gateway_ipv4(port);
+    for _ in 0..times {
+        network.on(ATTACKER, || {
+            // Soon it gets no answer.
+            let connected = TcpStream::connect_timeout(&to, Duration::from_millis(100));
+            let _ = connected.and_then(|mut stream| stream.write_all(bytes.as_bytes()));
+        });
+    }
+    eventually("it is in the penalty box", || {
+        is_in_the_box(network, &ipv4(ATTACKER).to_string()).then_some(())
+    });
+    assert_eq!(network.ask(ATTACKER, address(gateway), &request("/open")), None);
+    assert_eq!(network.ask(CLIENT, address(gateway), &request("/open")), Some(200));
+}
+
+#[test]
+fn who_asks_for_what_is_not_there_is_dropped() {
+    let network = Network::new();
+    let gateway = serve(&network, STRICT).start();
+    let nowhere = "GET / HTTP/1.1\r\nHost: nowhere\r\n\r\n";
+    assert_penalised(&network, &gateway, gateway.https.port(), nowhere, 60);
+}
+
+#[test]
+fn who_fails_handshakes_is_dropped_sooner() {
+    let network = Network::new();
+    let gateway = serve(&network, STRICT)
+        .listener("address: '0.0.0.0:0', tls: true")
+        .certificate("tls", &Issued::of(&["localhost"]))
+        .start();
+    let port = gateway.process.stderr_line("its TLS listener", |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let address: SocketAddr = line["address"].as_str()?.parse().ok()?;
+        (line["tls"] == true).then_some(address.port())
+    });
+    assert_penalised(&network, &gateway, port, "this is no client hello", 20);
+}
+
+#[test]
+fn networks_are_denied_and_allowed_by_commands_and_by_the_configuration() {
+    let network = Network::new();
+    let gateway = serve(&network, "required: true").start();
+    let answers = || {
+        let request = request("/open");
+        [CLIENT, ATTACKER].map(|host| network.ask(host, address(&gateway), &request))
+    };
+    assert_eq!(answers(), [Some(200), Some(200)]);
+    command(&network, &["deny", "10.11.0.0/24"]);
+    assert_eq!(answers(), [None, None]);
+    command(&network, &["allow", &ipv4(CLIENT).to_string()]);
+    assert_eq!(answers(), [Some(200), None]);
+    let text = command(&network, &["status"]);
+    assert!(
+        text.contains("denied  10.11.0.0/24\n") && text.contains("allowed 10.11.0.2\n"),
+        "{text}"
+    );
+    command(&network, &["release", "10.11.0.0/24", &ipv4(CLIENT).to_string()]);
+    assert_eq!(answers(), [Some(200), Some(200)]);
+
+    let text = std::fs::read_to_string(gateway.path("tollgate.yaml")).unwrap();
+    let denied = format!("required: true, deny: [{}]", ipv4(ATTACKER));
+    gateway.replace_file("tollgate.yaml", text.replace("required: true", &denied));
+    gateway.process.signal(libc::SIGHUP);
+    eventually("the configuration's list is there", || {
+        (status(&network)["lists"][0]["configured"] == true).then_some(())
+    });
+    assert_eq!(answers(), [Some(200), None]);
+    gateway.replace_file("tollgate.yaml", text);
+    gateway.process.signal(libc::SIGHUP);
+    eventually("the list is empty", || {
+        status(&network)["lists"].as_array().unwrap().is_empty().then_some(())
+    });
+    assert_eq!(answers(), [Some(200), Some(200)]);
+}
+
+#[test]
+fn a_reload_brings_other_limits() {
+    let network = Network::new();
+    let gateway = serve(&network, "connections: {rate: 1000, burst: 2000}").start();
+    let ask = || network.ask(CLIENT, address(&gateway), &request("/open"));
+    assert_eq!(ask(), Some(200));
+    let text = std::fs::read_to_string(gateway.path("tollgate.yaml")).unwrap();
+    gateway.replace_file("tollgate.yaml", text.replace("burst: 2000", "burst: 0"));
+    gateway.process.signal(libc::SIGHUP);
+    gateway
+        .process
+        .stderr_line("that it is reloaded", |line| line.contains("reloaded").then_some(()));
+    assert_eq!(ask(), None);
+}
+
+#[test]
+fn behind_a_trusted_proxy_the_forwarded_client_is_penalised_and_the_proxy_never() {
+    let network = Network::new();
+    let trusted = format!("\n  trusted_proxies: [{}]", ipv4(CLIENT));
+    let throttle = throttle(&network, STRICT) + &trusted;
+    let gateway = Serve::new(api())
+        .attach("methods: {GET /closed: {throttle: {rate: 0, burst: 0}}}")
+        .listener("address: '[::]:0'")
+        .with(&throttle)
+        .start();
+    let to = address(&gateway);
+    let ask = |host, path, client: &str| {
+        network.ask(host, to, &with_header(path, &format!("X-Forwarded-For: {client}")))
+    };
+    // What the client claims stands before what the proxy adds.
+    let abuser = "198.51.100.1, 203.0.113.7";
+    for _ in 0..60 {
+        assert_eq!(ask(CLIENT, "/closed", abuser), Some(429));
+    }
+    assert_eq!(ask(CLIENT, "/open", abuser), Some(429));
+    assert!(gateway.metric("tollgate_requests_throttled_total{level=\"penalty_box\"}") > 0.0);
+    assert_eq!(ask(CLIENT, "/open", "203.0.113.8"), Some(200));
+    assert_eq!(ask(CLIENT, "/open", "198.51.100.1"), Some(200));
+    assert!(is_in_the_box(&network, "203.0.113.7"));
+    assert!(!is_in_the_box(&network, &ipv4(CLIENT).to_string()));
+    command(&network, &["release", "203.0.113.7"]);
+    assert_eq!(ask(CLIENT, "/open", abuser), Some(200));
+    // Nobody else is believed.
+    let answers = (0..60).map_while(|_| ask(ATTACKER, "/closed", "203.0.113.9")).count();
+    assert!(answers < 60, "it is never dropped");
+    assert!(is_in_the_box(&network, &ipv4(ATTACKER).to_string()));
+    assert_eq!(ask(CLIENT, "/open", "203.0.113.9"), Some(200));
+}
+
+/// Starts the binary as nobody. The caller has the folder.
+fn start_as_nobody(folder: &Path) -> Process {
+    for path in [folder, &folder.join("tollgate.yaml")] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary());
+    Process::start(command.args(["serve", "--config", "tollgate.yaml"]).current_dir(folder))
+}
+
+const MISSING: &str = "missing privileges: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON";
+
+#[test]
+fn without_privileges_limits_are_enforced_when_clients_connect() {
+    let network = Network::new();
+    let folder = serve(&network, "connections: {rate: 0.001, burst: 5}, deny: [10.11.0.2]").write();
+    let process = start_as_nobody(folder.path());
+    let said = |wanted: &dyn Fn(&Value) -> bool| {
+        process.stderr_line("it in its log", |line| {
+            serde_json::from_str(line).ok().filter(|line| wanted(line))
+        })
+    };
+    let line: Value = said(&|line| line["message"] == "sources are throttled when they connect");
+    assert_eq!((line["level"].as_str(), line["reason"].as_str()), (Some("WARN"), Some(MISSING)));
+    let listening = said(&|line| line["address"].as_str().is_some_and(|it| it.starts_with("[::]")));
+    let listening: SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
+    let management = said(&|line| line["message"] == "management and metrics");
+    let management: SocketAddr = management["address"].as_str().unwrap().parse().unwrap();
+    let managed =
+        |path: &str| tollgate_tests::Http1::connect(management).call(tollgate_tests::get(path));
+    eventually("it is ready", || (managed("/readyz").status == 200).then_some(()));
+    let ready = managed("/readyz").text();
+    assert_eq!(ready, format!("ready\nsource throttle: user space ({MISSING})\n"));
+
+    let to = gateway_ipv4(listening.port());
+    let answers: Vec<_> = (0..8).map(|_| network.ask(ATTACKER, to, &request("/open"))).collect();
+    assert_eq!(answers[..5], [Some(200); 5], "{answers:?}");
+    assert_eq!(answers[5..], [None; 3], "{answers:?}");
+    assert_eq!(network.ask(CLIENT, to, &request("/open")), None);
+    let metrics = managed("/metrics").text();
+    for line in [
+        "tollgate_source_throttle_mode{mode=\"user_space\"} 1\n",
+        "tollgate_source_throttle_connections_total{outcome=\"connection_rate\"} 3\n",
+        "tollgate_source_throttle_connections_total{outcome=\"denied\"} 1\n",
+        "tollgate_connections_refused_total{reason=\"source\"} 4\n",
+    ] {
+        assert!(metrics.contains(line), "{line}{metrics}");
+    }
+}
+
+#[test]
+fn where_the_kernel_throttle_is_required_nothing_starts_without_it() {
+    let network = Network::new();
+    let folder = serve(&network, "required: true").write();
+    let mut process = start_as_nobody(folder.path());
+    assert_eq!(process.exit().code(), Some(1));
+    let line = process.stderr_line("what is missing", |line| {
+        line.starts_with("throttle.kernel: ").then(|| line.to_owned())
+    });
+    assert_eq!(line, format!("throttle.kernel: {MISSING}"));
+
+    let yaml = std::fs::read_to_string(folder.path().join("tollgate.yaml")).unwrap();
+    let yaml = yaml.replace(&format!("interface: {}", network.interface), "interface: gone0");
+    std::fs::write(folder.path().join("tollgate.yaml"), yaml).unwrap();
+    let finished = tollgate(folder.path(), &["serve", "--config", "tollgate.yaml"]);
+    assert_eq!(finished.code, 1);
+    let line = "throttle.kernel: there is no network interface gone0";
+    assert!(finished.stderr.lines().any(|it| it == line), "{}", finished.stderr);
+}
+
+#[test]
+fn an_upgrade_keeps_penalties_and_lists_and_the_last_exit_leaves_nothing() {
+    let network = Network::new();
+    let mut gateway = serve(&network, STRICT).start_installed();
+    let to = address(&gateway);
+    let ask = |host, path| network.ask(host, to, &request(path));
+    let answers = (0..60).map_while(|_| ask(ATTACKER, "/closed")).count();
+    assert!(answers < 60, "it is never dropped");
+    command(&network, &["deny", "192.0.2.0/24"]);
+    gateway.process.signal(libc::SIGUSR2);
+    let process = gateway.process.stderr_line("that the new process serves", |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        line["process"].as_i64()
+    });
+    assert_eq!(gateway.process.exit().code(), Some(0));
+    assert!(network.link().contains("xdp"), "{}", network.link());
+    assert!(is_in_the_box(&network, &ipv4(ATTACKER).to_string()));
+    assert_eq!(status(&network)["lists"][0]["network"], "192.0.2.0/24");
+    assert_eq!([ask(ATTACKER, "/open"), ask(CLIENT, "/open")], [None, Some(200)]);
+
+    // SAFETY: the process is one of the group that the harness ends; it was told of just now.
+    assert_eq!(unsafe { libc::kill(i32::try_from(process).unwrap(), libc::SIGTERM) }, 0);
+    assert_nothing_is_left(&network);
+}
+
+#[test]
+fn an_exit_leaves_no_program_and_no_pins() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let network = Network::new();
+        let mut gateway = serve(&network, "required: true").start();
+        assert!(network.link().contains(" xdp "), "{}", network.link());
+        gateway.process.signal(signal);
+        gateway.process.exit();
+        assert_nothing_is_left(&network);
+    }
+}
+
+#[test]
+fn without_the_section_nothing_is_loaded() {
+    let network = Network::new();
+    let gateway = Serve::new(api()).start();
+    assert_eq!(gateway.manage("/readyz").text(), "ready\n");
+    assert!(!gateway.manage("/metrics").text().contains("source_throttle"));
+    assert!(!network.link().contains("xdp"));
+}
+
+#[test]
+fn dev_throttles_in_the_kernel_when_asked() {
+    let network = Network::new();
+    let mut gateway =
+        Dev::new(api()).argument("--kernel-throttle").argument(&network.interface).start();
+    let expected = format!("source throttle: native on {}", network.interface);
+    gateway.process.stderr_line("where it throttles", |line| (line == expected).then_some(()));
+    assert!(network.link().contains(" xdp "));
+    let finished =
+        tollgate(gateway.folder(), &["throttle", "status", "--interface", &network.interface]);
+    assert!(finished.stdout.contains(", native\n"), "{finished:?}");
+    gateway.process.signal(libc::SIGTERM);
+    gateway.process.exit();
+    assert_nothing_is_left(&network);
+}
