@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .install import ROOT
 from .machine import MeasureError
-from .targets import MOST_REQUESTS, PROBE_SECONDS, Running, Setting, Target, answers
+from .targets import PROBE_SECONDS, Running, Setting, Target, answers
 
 PLUGINS = ROOT / "plugins" / "dist"
 FILTER = PLUGINS / "proxy-wasm-token-check.wasm"
@@ -251,7 +251,6 @@ class PluginTollgate(PluginGateway):
             "listeners": [{"address": f"127.0.0.1:{place.http}"}],
             "management": f"127.0.0.1:{place.management}",
             "workers": self.workers,
-            "account": {"throttle": MOST_REQUESTS},
             # The default is AWS's quota: it would refuse most of what is measured here.
             "account": {"throttle": {"rate": 10_000_000, "burst": 10_000_000}},
             "apis": [

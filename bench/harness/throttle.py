@@ -34,6 +34,8 @@ from .throttle_targets import (
 )
 
 GROUP = "throttle"
+# Of the benchmark, with `--output-format bencher`.
+LINE = r"^test throttle/(.*) \.\.\. bench: +([\d,]+) ns"
 PACKAGES = {"ip": "iproute2", "ethtool": "ethtool", "nft": "nftables", "sysctl": "procps"}
 
 
@@ -318,6 +320,7 @@ class Flood(Rooted):
     name, compares = "throttle-flood", ("tollgate",)
     summary = "a client's new connections, 400 a second, beside a flood of SYNs from elsewhere"
     columns = [
+        Column("answered", "answered/s"),
         Column("failed_percent", "failed %", 2),
         P50,
         P99,
@@ -337,7 +340,7 @@ class Flood(Rooted):
             Goal("of_quiet", 1.5, subject=f"{rate:,}/s, throttle on"),
         )
     )
-    clients, every_ms = 4, 10
+    clients, every_ms, patience_ms = 4, 10, 1000
     # For the sender of the flood to find its pace.
     settle_seconds = 2
 
@@ -383,6 +386,7 @@ class Flood(Rooted):
         wall = time.monotonic_ns() - begun
         asked = seen["requests"] + seen["errors"]
         return {
+            "answered": seen["requests"] / seen["seconds"],
             "failed_percent": 100 * seen["errors"] / asked,
             "p50_ms": seen["p50_us"] / 1000,
             "p99_ms": seen["p99_us"] / 1000,
@@ -396,7 +400,8 @@ class Flood(Rooted):
             "taskset", "-c", str(bench.setting.cores.target),
             bench.setting.tools["loader"], "requests",
             "--address", f"{GATEWAY_ADDRESS}:{running.place.http}", "--path", PATH,
-            "--from", CLIENT_ADDRESS, "--new-connection", "--count-failures",
+            "--from", CLIENT_ADDRESS, "--new-connection",
+            "--patience-ms", str(self.patience_ms),
             "--clients", str(self.clients), "--every-ms", str(self.every_ms),
             "--seconds", str(seconds),
         ]  # fmt: skip
@@ -428,11 +433,14 @@ class Levels(Scenario):
     def measure_round(self, bench, order, failures):
         try:
             binary = install.benchmark(bench.setting.tools.may_build, "tollgate-gateway", GROUP)
-            printed = output_of(self.command(bench, binary))
+            home = str(bench.setting.directory)
+            printed = output_of(self.command(bench, binary), CRITERION_HOME=home)
+            lines = re.findall(LINE, printed, re.MULTILINE)
+            if not lines:
+                raise MeasureError(f"{binary} printed no figures: {printed!r}")
         except (MeasureError, install.MissingTools) as error:
             failures.setdefault(self.cases[0], str(error))
             return []
-        lines = re.findall(r"^test throttle/(.*) \.\.\. bench: +([\d,]+) ns", printed, re.MULTILINE)
         return [{name: {"ns": float(ns.replace(",", ""))} for name, ns in lines}]
 
     @staticmethod

@@ -17,8 +17,8 @@ from .install import BENCH
 from .link import ATTACKER_ADDRESS, GATEWAY_ADDRESS, GATEWAY_CARD, Link, run
 from .machine import MeasureError, Process
 from .targets import (
-    NO_ACCOUNT_LIMIT,
     PROBE_SECONDS,
+    UNTHROTTLED,
     Envoy,
     Nginx,
     Running,
@@ -103,7 +103,7 @@ class ThrottlingTollgate(Gateway, Tollgate):
             "--workers", "1",
             "--access-log", str(place.directory / "access.log"),
             "--output", "json",
-            *NO_ACCOUNT_LIMIT,
+            "--account-throttle", UNTHROTTLED,
             *self.options,
         ]  # fmt: skip
 

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 
 use crate::Target;
-use crate::client::{Connection, Connector, tls_config};
+use crate::client::{Connector, tls_config};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -34,12 +34,11 @@ pub struct Options {
     /// Begin a request only every so many milliseconds, each client. Default: at once.
     #[arg(long)]
     every_ms: Option<u64>,
-    /// Count requests that fail or take longer than five seconds, instead of ending with an error.
+    /// Count requests that fail or take longer than so many milliseconds, instead of ending with
+    /// an error.
     #[arg(long)]
-    count_failures: bool,
+    patience_ms: Option<u64>,
 }
-
-const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Tally {
@@ -53,6 +52,7 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
     let body: Arc<[u8]> = vec![b'x'; options.upload_bytes.unwrap_or(0)].into();
     let request: Arc<[u8]> = head(&target, &options).into_bytes().into();
     let start = Instant::now();
+    let patience = options.patience_ms.map(Duration::from_millis);
     let deadline = start + Duration::from_secs_f64(options.seconds);
 
     let mut clients = JoinSet::new();
@@ -72,6 +72,7 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
             body.clone(),
             options.new_connection,
             pace,
+            patience,
             deadline,
         );
         clients.spawn(client);
@@ -85,7 +86,7 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
         total.errors += tally.errors;
         total.first_error = total.first_error.or(tally.first_error);
     }
-    report(total, start.elapsed(), options.count_failures)
+    report(total, start.elapsed(), patience.is_some())
 }
 
 /// When a client begins its requests.
@@ -131,6 +132,7 @@ async fn client(
     body: Arc<[u8]>,
     new_connection: bool,
     mut pace: Pace,
+    patience: Option<Duration>,
     deadline: Instant,
 ) -> Tally {
     let mut tally = Tally::default();
@@ -138,15 +140,21 @@ async fn client(
     while Instant::now() < deadline {
         pace.wait().await;
         let begun = Instant::now();
-        let result = timeout(PATIENCE, async {
+        let answered = async {
             let mut connection = match open.take() {
                 Some(connection) => connection,
                 None => connector.connect().await?,
             };
             connection.exchange(&request, &body).await?;
             anyhow::Ok(connection)
-        });
-        match result.await.unwrap_or_else(|_| bail_late()) {
+        };
+        let result = match patience {
+            None => answered.await,
+            Some(patience) => timeout(patience, answered)
+                .await
+                .unwrap_or_else(|_| Err(anyhow!("no answer in {patience:?}"))),
+        };
+        match result {
             Ok(connection) => {
                 let latency = begun.elapsed().as_micros();
                 tally
@@ -170,10 +178,6 @@ async fn client(
         }
     }
     tally
-}
-
-fn bail_late() -> anyhow::Result<Connection> {
-    bail!("no answer in {PATIENCE:?}")
 }
 
 /// Prints the totals. A single failed request is an error, unless they are to be counted: the load

@@ -5,7 +5,7 @@ mod network;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tollgate_tests::{
-    Api, Dev, Gateway, Issued, Process, Serve, binary, eventually, mock, tollgate,
+    Api, Dev, Frame, Frames, Gateway, Http1, Issued, Process, Serve, binary, eventually, get, mock,
+    request_block, tollgate,
 };
 
 use network::{ATTACKER, CLIENT, Network, SynFlood, ask, gateway_ipv4, gateway_ipv6, ipv4, ipv6};
@@ -278,11 +279,17 @@ fn behind_a_trusted_proxy_the_forwarded_client_is_penalised_and_the_proxy_never(
 
 /// Starts the binary as nobody. The caller has the folder.
 fn start_as_nobody(folder: &Path) -> Process {
+    start_as_nobody_with(folder, &[])
+}
+
+/// The same with more arguments for `setpriv`.
+fn start_as_nobody_with(folder: &Path, privileges: &[&str]) -> Process {
     for path in [folder, &folder.join("tollgate.yaml")] {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary());
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(privileges).arg(binary());
     Process::start(command.args(["serve", "--config", "tollgate.yaml"]).current_dir(folder))
 }
 
@@ -304,8 +311,7 @@ fn without_privileges_limits_are_enforced_when_clients_connect() {
     let listening: SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
     let management = said(&|line| line["message"] == "management and metrics");
     let management: SocketAddr = management["address"].as_str().unwrap().parse().unwrap();
-    let managed =
-        |path: &str| tollgate_tests::Http1::connect(management).call(tollgate_tests::get(path));
+    let managed = |path: &str| Http1::connect(management).call(get(path));
     eventually("it is ready", || (managed("/readyz").status == 200).then_some(()));
     let ready = managed("/readyz").text();
     assert_eq!(ready, format!("ready\nsource throttle: user space ({MISSING})\n"));
@@ -323,6 +329,94 @@ fn without_privileges_limits_are_enforced_when_clients_connect() {
         "tollgate_connections_refused_total{reason=\"source\"} 4\n",
     ] {
         assert!(metrics.contains(line), "{line}{metrics}");
+    }
+}
+
+/// A gateway on this test's own host that can't throttle in the kernel, strict.
+fn in_user_space() -> Gateway {
+    Serve::new(api())
+        .attach("methods: {GET /closed: {throttle: {rate: 0, burst: 0}}}")
+        .tls(&Issued::of(&["localhost"]))
+        .with(&format!("throttle: {{kernel: {{interface: gone0, {STRICT}}}}}"))
+        .start()
+}
+
+#[test]
+fn in_user_space_the_connection_on_which_429s_are_collected_ends() {
+    let gateway = in_user_space();
+    let ready = gateway.manage("/readyz").text();
+    assert_eq!(ready, "ready\nsource throttle: user space (there is no network interface gone0)\n");
+    let mut client = gateway.connect();
+    let request = get("/prod/closed").host(&gateway.default_host());
+    let kept = (0..60).take_while(|_| {
+        let response = client.call(request.clone());
+        assert_eq!(response.status, 429);
+        response.header("Connection") != Some("close")
+    });
+    assert!(kept.count() < 60, "it is kept");
+    client.assert_closed();
+    assert!(ask(gateway.http, &with_header("/open", "X-A: 1")).is_err(), "it may come back");
+}
+
+#[test]
+fn in_user_space_an_http_2_connection_ends_too() {
+    let gateway = in_user_space();
+    let mut client = Frames::connect(gateway.https);
+    let headers = Frame::END_HEADERS | Frame::END_STREAM;
+    let answer = |number: u32| {
+        let block = request_block("GET", "/nowhere");
+        client.send(&[Frame::new(Frame::HEADERS, headers, 1 + 2 * number, block)]).unwrap();
+        loop {
+            let kind = client.receive().expect("an answer or GOAWAY").kind;
+            if matches!(kind, Frame::HEADERS | Frame::GOAWAY) {
+                return kind;
+            }
+        }
+    };
+    assert!((0..60).map(answer).any(|kind| kind == Frame::GOAWAY), "it is kept");
+}
+
+#[test]
+fn three_capabilities_are_enough() {
+    let network = Network::new();
+    let folder = serve(&network, "required: true").write();
+    let pins = folder.path().join("bpf");
+    std::fs::create_dir(&pins).unwrap();
+    let yaml = folder.path().join("tollgate.yaml");
+    let own = network.pins().display().to_string();
+    let text = std::fs::read_to_string(&yaml).unwrap().replace(&own, pins.to_str().unwrap());
+    std::fs::write(&yaml, text).unwrap();
+    let _mounted = Mounted::bpf(&pins);
+    chown(&pins, Some(65534), Some(65534)).unwrap();
+    let capabilities = "+bpf,+net_admin,+perfmon";
+    let mut process = start_as_nobody_with(
+        folder.path(),
+        &["--inh-caps", capabilities, "--ambient-caps", capabilities],
+    );
+    process.stderr_line("that it throttles", |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["message"] == "sources are throttled" && line["mode"] == "native").then_some(())
+    });
+    assert!(network.link().contains(" xdp "));
+    process.signal(libc::SIGTERM);
+    process.exit();
+    assert_nothing_is_left(&network);
+}
+
+/// A BPF file system, until it is dropped.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn bpf(path: &'a Path) -> Self {
+        let status = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(path).status();
+        assert!(status.expect("mount is there").success());
+        Self(path)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
     }
 }
 
