@@ -22,8 +22,11 @@ const HEADER: &[u8] = b"x-api-key";
 /// Finds the request's key, and leaves it in [`Exchange::api_key`]. A method that wants none has
 /// none, whatever the request brings.
 pub fn check(head: &RequestHead, exchange: &mut Exchange) -> Result<(), Refusal> {
-    let Some(stage) = exchange.stage.clone() else { return Ok(()) };
     let is_required = exchange.method().is_some_and(|method| method.api_key_required);
+    if !is_required && exchange.execution_log.is_none() {
+        return Ok(());
+    }
+    let Some(stage) = exchange.stage.clone() else { return Ok(()) };
     if exchange.execution_log.is_some() {
         log_start(head, exchange, &stage, is_required);
     }

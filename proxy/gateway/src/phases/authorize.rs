@@ -37,6 +37,10 @@ pub fn needs_body(exchange: &Exchange) -> bool {
 /// Authorizes the request, unless a plugin has to be asked: None. An allow is left in
 /// [`Exchange::authorized`], and its edits of headers are made.
 pub fn at_once(head: &mut RequestHead, exchange: &mut Exchange) -> Option<Result<(), Refusal>> {
+    // Most methods: nothing is cloned for them.
+    if exchange.method().is_none_or(|it| it.authorization == CompiledAuthorization::None) {
+        return Some(Ok(()));
+    }
     let (stage, route) = exchange.stage.clone().zip(exchange.route)?;
     match &stage.method(route.method).authorization {
         CompiledAuthorization::None => Some(Ok(())),

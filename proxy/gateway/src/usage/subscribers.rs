@@ -125,7 +125,7 @@ impl Subscribers {
         Ok(ApiKeyPlace { bucket: bucket as u32, nth })
     }
 
-    /// What the key at a place has taken. None for a place in another snapshot.
+    /// What the key at a place has taken. The place has to be one that this table gave.
     #[inline]
     pub fn subscribed(&self, place: ApiKeyPlace) -> Option<&Subscribed> {
         match &self.subscriber(place)?.subscriptions {

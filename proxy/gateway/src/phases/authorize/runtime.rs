@@ -110,7 +110,10 @@ impl AuthorizerRuntime {
         if body.is_some_and(|body| body.len() > plugin.settings().limits.body) {
             return Err(Refusal::body_too_large_for("the authorizer"));
         }
-        let cache = self.decisions.as_ref().zip(self.sources.key(head, exchange));
+        let cache = self
+            .decisions
+            .as_ref()
+            .and_then(|decisions| Some((decisions, self.sources.key(head, exchange)?)));
         if cache.is_some() {
             plugin.count_decision_cache(false);
         }
