@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::{Http1, Http2, Process, Request, Response, TlsOptions, binary, eventually, get};
 
-/// `tollgate dev` with one or more definitions.
+/// `tollgate dev` with one or more definitions. The account's throttle is for the tests that name
+/// it: by default it would refuse some requests of a load on a fast machine.
 pub struct Dev {
     definitions: Vec<(String, String)>,
     arguments: Vec<String>,
@@ -60,6 +61,9 @@ impl Dev {
         command.args(["--output", "json", "--workers", "2"]);
         if !self.arguments.iter().any(|argument| argument.starts_with("--access-log")) {
             command.args(["--access-log", "access.log"]);
+        }
+        if !self.arguments.iter().any(|argument| argument == "--account-throttle") {
+            command.args(["--account-throttle", "10000000:10000000"]);
         }
         let process = Process::start(command.args(&self.arguments));
 

@@ -97,8 +97,14 @@ impl Serve {
             let items: Vec<String> = items.iter().map(|item| format!("- {{{item}}}\n")).collect();
             if items.is_empty() { String::new() } else { format!("{key}:\n{}", items.concat()) }
         };
+        // As for `Dev`: the account's throttle is for the tests that name it.
+        let account = if self.rest.contains("account:") {
+            ""
+        } else {
+            "account: {throttle: {rate: 10000000, burst: 10000000}}\n"
+        };
         format!(
-            "{}management: 127.0.0.1:0\nworkers: 2\nlog: {{format: json}}\naccess_log: {{{}}}\n{}{}{}",
+            "{}management: 127.0.0.1:0\nworkers: 2\nlog: {{format: json}}\naccess_log: {{{}}}\n{account}{}{}{}",
             list("listeners", &self.listeners),
             self.access_log,
             list("certificates", &self.certificates),
