@@ -191,6 +191,7 @@ class Tollgate(Target):
             "--http", f"127.0.0.1:{place.http}",
             "--https", f"127.0.0.1:{place.https}",
             "--management", f"127.0.0.1:{place.management}",
+            "--management-api", "127.0.0.1:0",
             "--workers", "1",
             # The default is AWS's quota: it would refuse most of what is measured here.
             "--account-throttle", UNTHROTTLED,

@@ -100,6 +100,7 @@ class ThrottlingTollgate(Gateway, Tollgate):
             "--http", f"0.0.0.0:{place.http}",
             "--https", f"0.0.0.0:{place.https}",
             "--management", f"127.0.0.1:{place.management}",
+            "--management-api", "127.0.0.1:0",
             "--workers", "1",
             "--access-log", str(place.directory / "access.log"),
             "--output", "json",

@@ -1,11 +1,5 @@
-//! API keys in files, and new ones: AWS's file format
-//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html>).
-//!
-//! A file is comma-separated, with a heading that names the columns in any order and case: Name
-//! and Key, and if wanted Description, Enabled and UsagePlanIds. Other columns are ignored. Of two
-//! lines with the same key the later counts.
-
-mod csv;
+//! API keys in files, and new ones. The format is [`tollgate_model::api_key_file`]'s: of two lines
+//! with the same key the later counts.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use tollgate_gateway::usage::{ApiKey, UsagePlanId};
+use tollgate_model::api_key_file::{Entries, Entry, Problem, quoted};
 
 use crate::cli::GenerateArgs;
 use crate::config::usage::{generated_key_id, key_name, key_value, plan_id};
@@ -30,32 +25,17 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<ApiKey>> {
         Ok(text) => text,
         Err(error) => bail!("{}: cannot be read: {}", file.display(), reason(&error)),
     };
-    parse(&text).map_err(|(line, problem)| anyhow::anyhow!("{}:{line}: {problem}", file.display()))
+    parse(&text).map_err(|Problem { line, message }| {
+        anyhow::anyhow!("{}:{line}: {message}", file.display())
+    })
 }
 
-/// Where the columns are.
-struct Columns {
-    name: usize,
-    key: usize,
-    enabled: Option<usize>,
-    plans: Option<usize>,
-}
-
-fn parse(text: &str) -> Result<Vec<ApiKey>, (usize, String)> {
-    let mut rows = csv::Rows::new(text.strip_prefix('\u{feff}').unwrap_or(text));
-    let Some(heading) = rows.next() else {
-        return Err((
-            1,
-            "is empty; allowed: a heading with Name and Key, and a line for each key".into(),
-        ));
-    };
-    let (line, heading) = heading?;
-    let columns = Columns::find(&heading).map_err(|problem| (line, problem))?;
+fn parse(text: &str) -> Result<Vec<ApiKey>, Problem> {
     let mut keys: Vec<ApiKey> = Vec::new();
     let mut places: HashMap<Box<[u8]>, usize> = HashMap::new();
-    for row in rows {
-        let (line, row) = row?;
-        let key = columns.key_of(&row).map_err(|problem| (line, problem))?;
+    for entry in Entries::new(text)? {
+        let entry = entry?;
+        let key = key_of(&entry).map_err(|message| Problem { line: entry.line, message })?;
         match places.get(key.value.as_bytes()) {
             Some(place) => keys[*place] = key,
             None => {
@@ -67,38 +47,12 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, (usize, String)> {
     Ok(keys)
 }
 
-impl Columns {
-    fn find(heading: &[String]) -> Result<Self, String> {
-        let find =
-            |name: &str| heading.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-        let required = |name: &str| {
-            find(name).ok_or_else(|| {
-                format!("the heading has no column {name}; it must have Name and Key")
-            })
-        };
-        Ok(Self {
-            name: required("Name")?,
-            key: required("Key")?,
-            enabled: find("Enabled"),
-            plans: find("UsagePlanIds"),
-        })
-    }
-
-    fn key_of(&self, row: &[String]) -> Result<ApiKey, String> {
-        let field = |column: usize| row.get(column).map_or("", |field| field.trim());
-        let value = key_value(field(self.key))?;
-        key_name(field(self.name))?;
-        let enabled = match self.enabled.map(field).unwrap_or_default() {
-            "" => true,
-            text if text.eq_ignore_ascii_case("true") => true,
-            text if text.eq_ignore_ascii_case("false") => false,
-            text => return Err(format!("Enabled is {text:?}; allowed: true or false")),
-        };
-        let plans = self.plans.map(field).unwrap_or_default().split(',').map(str::trim);
-        let plans: Result<_, String> =
-            plans.filter(|plan| !plan.is_empty()).map(plan_id).collect::<Result<_, _>>();
-        Ok(ApiKey { id: generated_key_id(&value), value, enabled, plans: plans? })
-    }
+fn key_of(entry: &Entry) -> Result<ApiKey, String> {
+    let value = key_value(&entry.key)?;
+    key_name(&entry.name)?;
+    let plans = entry.usage_plan_ids.iter().map(|id| plan_id(id));
+    let plans = plans.collect::<Result<_, String>>()?;
+    Ok(ApiKey { id: generated_key_id(&value), value, enabled: entry.enabled, plans })
 }
 
 /// `tollgate api-key generate`.
@@ -113,7 +67,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
             _ => format!("{}-{number}", args.name),
         };
         let value = value(&mut random)?;
-        let fields = [&*name, &value, "", "true", &plans.join(",")].map(csv::quoted);
+        let fields = [&*name, &value, "", "true", &plans.join(",")].map(quoted);
         text.push_str(&fields.join(","));
         text.push('\n');
     }
@@ -191,7 +145,7 @@ mod tests {
             ("name,key,usageplanids\na,long-enough-for-a-key,gold\n", 2, "\"gold\" is not the id"),
             ("name,key\n\"a,b\n", 2, "a quote that is opened here is never closed"),
         ] {
-            let (found, message) = parse(text).expect_err(text);
+            let Problem { line: found, message } = parse(text).expect_err(text);
             assert!(found == line && message.starts_with(problem), "{found}: {message}");
             assert!(!message.contains("long-enough-for"), "{message}");
         }

@@ -1,5 +1,8 @@
 //! The command line: what can be typed, what it defaults to, and what `--help` says.
 
+pub mod deploy;
+pub mod store;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -52,6 +55,16 @@ pub enum Command {
     Throttle(ThrottleCommand),
     /// Say what API keys have used of a usage plan, or grant them more
     Usage(UsageArgs),
+    /// Import a definition, deploy it and switch a stage over, through a management API
+    Deploy(Box<deploy::DeployArgs>),
+    /// Let a stage serve an earlier deployment again
+    Rollback(deploy::RollbackArgs),
+    /// End a stage's canary
+    #[command(subcommand)]
+    Canary(deploy::CanaryCommand),
+    /// Check, copy, restore or print the control plane's store
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Make API keys
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
@@ -73,6 +86,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  tollgate dev
   tollgate dev petstore.yaml
   tollgate dev pets.yaml orders.json --stage test --stage-variable backend=10.0.0.7:8080
   tollgate dev petstore.yaml --http 127.0.0.1:0 --output json
@@ -86,8 +100,8 @@ before it serving, and standard error says why.
 
 Signals: TERM finishes the requests under way and exits, INT exits, HUP reads everything again.")]
 pub struct DevArgs {
-    /// OpenAPI definitions, YAML or JSON
-    #[arg(required = true, value_name = "FILE")]
+    /// OpenAPI definitions, YAML or JSON; without one, APIs come through the management API
+    #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
     /// Address for HTTP; port 0 takes a free one, and the one taken is printed
@@ -101,6 +115,15 @@ pub struct DevArgs {
     /// Address for health checks and metrics
     #[arg(long, env = "TOLLGATE_MANAGEMENT", value_name = "ADDR", default_value = "127.0.0.1:9080", value_parser = values::listen_address)]
     pub management: SocketAddr,
+
+    /// Address for AWS's management API (aws apigateway --endpoint-url), on this machine only: any
+    /// access key is good
+    #[arg(long, env = "TOLLGATE_MANAGEMENT_API", value_name = "ADDR", default_value = "127.0.0.1:9081", value_parser = values::listen_address)]
+    pub management_api: SocketAddr,
+
+    /// Where what the management API is told is kept [default: in memory, gone at the end]
+    #[arg(long, env = "TOLLGATE_DATA_DIRECTORY", value_name = "DIR")]
+    pub data_directory: Option<PathBuf>,
 
     #[command(flatten)]
     pub stage: StageArgs,

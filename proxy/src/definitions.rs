@@ -336,7 +336,8 @@ pub fn places(places: &[String]) -> String {
     text
 }
 
-fn plugins(stage: &CompiledStage) -> BTreeSet<PluginUse> {
+/// The plugins that a stage asks for.
+pub fn plugins(stage: &CompiledStage) -> BTreeSet<PluginUse> {
     let authorizers = stage.authorizers.iter().map(|it| PluginUse::Authorizer(it.plugin.clone()));
     let transformers = stage
         .methods
@@ -346,7 +347,8 @@ fn plugins(stage: &CompiledStage) -> BTreeSet<PluginUse> {
     authorizers.chain(transformers).collect()
 }
 
-fn vpc_links(stage: &CompiledStage) -> BTreeSet<String> {
+/// The VPC links that a stage's backends are behind.
+pub fn vpc_links(stage: &CompiledStage) -> BTreeSet<String> {
     let fixed = stage.upstreams.iter().map(|upstream| &upstream.connection);
     let dynamic = stage.methods.iter().filter_map(|method| match &method.integration {
         CompiledIntegration::HttpProxy(http) | CompiledIntegration::Http { http, .. } => {

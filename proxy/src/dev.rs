@@ -17,7 +17,10 @@ use serde_json::json;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::{GatewayConfig, ListenerConfig, Visibility};
 use tollgate_gateway::tls::Certificates;
-use tollgate_gateway::{Gateway, Routes};
+use tollgate_gateway::usage::Throttle;
+use tollgate_gateway::{Addresses, Gateway, RouteStage, Routes};
+use tollgate_management::Settings;
+use tollgate_management::http::Authentication;
 use tollgate_plugin_host::{HostConfig, PluginHost};
 
 use crate::cli::{DevArgs, KeyValue, Output};
@@ -26,6 +29,7 @@ use crate::config::checked::default_workers;
 use crate::config::plugins::PluginConfig;
 use crate::config::throttle;
 use crate::config::wire::LogFormat;
+use crate::control_plane::{Access, ControlPlane, FileRoutes, Serving};
 use crate::definitions::{
     self, Attached, Definition, DefinitionError, MAXIMUM_INTEGRATION_TIMEOUT, Source,
     generated_api_id,
@@ -37,6 +41,9 @@ use crate::plugins::{Plugins, unfit, watched_files};
 use crate::self_signed::self_signed;
 use crate::watch::Watch;
 use usage::Limits;
+
+/// Names under it resolve to this machine.
+const HOST_SUFFIX: &str = "localhost";
 
 /// The stage variable that holds the address of `--echo`.
 const ECHO_VARIABLE: &str = "echo";
@@ -64,12 +71,14 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
     }
     set.limits = Limits::new(&args);
     let gateway = Gateway::bind(gateway_config(&args, collector)?)?;
-    gateway.publish(set.routes()?)?;
+    let serving = Arc::new(Serving::new(gateway.clone()));
+    serving.publish_files(set.file_routes()?)?;
+    let control_plane = control_plane(&args, serving.clone())?;
     let mut announcement = announcement(&args, &set, &gateway, echo.as_ref())?;
 
     let mut files: Vec<_> = sources.iter().map(|source| source.file.clone()).collect();
     files.extend(watched_files(&plugin_configs));
-    let reload = reloader(gateway.clone(), sources, plugin_configs, set, args.output);
+    let reload = reloader(serving, sources, plugin_configs, set, args.output);
     let reload_changed = reload.clone();
     let _watch = Watch::start(files.clone(), move || {
         reload_changed();
@@ -78,7 +87,30 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
     if let Some(interface) = &args.kernel_throttle {
         announcement.remarks.push(throttle_sources(&gateway, interface)?);
     }
-    Ok(gateway.run(move || print(&announcement), reload))
+    let code = gateway.run(move || print(&announcement), reload);
+    drop(control_plane);
+    Ok(code)
+}
+
+/// Serves the management API and what is in its store.
+fn control_plane(args: &DevArgs, serving: Arc<Serving>) -> anyhow::Result<ControlPlane> {
+    if !args.management_api.ip().is_loopback() {
+        bail!(
+            "--management-api: {} is not on this machine; allowed: a loopback address, for any access key is good (tollgate serve has access keys and TLS)",
+            args.management_api
+        );
+    }
+    let account = args.account_throttle.unwrap_or_else(Throttle::of_account);
+    let settings = Settings {
+        region: args.stage.region.clone(),
+        account_id: args.stage.account_id.clone(),
+        host_suffix: HOST_SUFFIX.to_owned(),
+        maximum_integration_timeout: MAXIMUM_INTEGRATION_TIMEOUT,
+        account_throttle: (account.per_second(), account.burst()),
+        vpc_links: BTreeMap::new(),
+    };
+    let access = Access { authentication: Authentication::AnyKey, tls: None };
+    ControlPlane::start(args.data_directory.as_deref(), settings, serving, access)
 }
 
 fn plugin_host(args: &DevArgs) -> anyhow::Result<PluginHost> {
@@ -129,19 +161,28 @@ impl DefinitionSet {
         refused
     }
 
+    fn file_routes(&self) -> anyhow::Result<FileRoutes> {
+        Ok(FileRoutes { routes: self.routes()?, plugin_kinds: self.plugins.kinds() })
+    }
+
     fn routes(&self) -> anyhow::Result<Routes> {
+        let stages = self.definitions.iter().map(|definition| {
+            let stage = RouteStage::new(definition.stage()?);
+            Ok(RouteStage { throttles: self.limits.of_stage(), ..stage })
+        });
         Ok(Routes {
-            stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
-            fallback: self
-                .definitions
-                .first()
-                .map(|first| (first.api_id().clone(), first.stage_name().to_owned())),
-            domains: Vec::new(),
-            host_suffix: "localhost".to_owned(),
-            development_paths: true,
+            stages: stages.collect::<Result<_, DefinitionError>>()?,
+            addresses: Addresses {
+                fallback: self
+                    .definitions
+                    .first()
+                    .map(|first| (first.api_id().clone(), first.stage_name().to_owned())),
+                domains: Vec::new(),
+                host_suffix: HOST_SUFFIX.to_owned(),
+                development_paths: true,
+            },
             plugins: self.plugins.slots(),
             usage: self.limits.usage(&self.definitions)?,
-            throttles: self.limits.throttles(&self.definitions),
         })
     }
 }
@@ -192,6 +233,7 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
     Ok(GatewayConfig {
         listeners: vec![listener(args.http, false), listener(args.https, true)],
         management: args.management,
+        companions: vec![args.management_api],
         workers: args.workers.unwrap_or_else(default_workers),
         limits: tollgate_gateway::limits::Limits::default(),
         certificates: Arc::new(certificates),
@@ -199,7 +241,7 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
         access_log_format: DEFAULT_FORMAT.to_owned(),
         vpc_links: BTreeMap::new(),
         upstream_ca_file: None,
-        data_directory: None,
+        data_directory: args.data_directory.clone(),
         control_socket: None,
         trusted_proxies: Vec::new(),
         collectors: vec![plugins],
@@ -208,7 +250,7 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
 
 /// Called when a file changed and on SIGHUP.
 fn reloader(
-    gateway: Gateway,
+    serving: Arc<Serving>,
     sources: Vec<Source>,
     plugin_configs: Vec<PluginConfig>,
     set: DefinitionSet,
@@ -225,9 +267,9 @@ fn reloader(
         for error in &refused {
             eprintln!("{error} (the version before it is still served)");
         }
-        match set.routes() {
+        match set.file_routes() {
             Ok(routes) => {
-                if let Err(error) = gateway.publish(routes) {
+                if let Err(error) = serving.publish_files(routes) {
                     eprintln!("{error} (not reloaded)");
                 }
             }
@@ -302,6 +344,7 @@ fn announcement(
         }));
     }
     let management = reachable(bound.management);
+    let management_api = bound.companions.first().copied().map(reachable);
     match args.output {
         Output::Text => {
             for (source, plugin) in set.plugins.current() {
@@ -311,6 +354,16 @@ fn announcement(
                 let place = if named { "where it is named" } else { "every method" };
                 writeln!(text, "Plugin {name} ({file}), {place}: {kind}")?;
             }
+            if let Some(address) = management_api {
+                writeln!(text, "Management API: aws apigateway --endpoint-url http://{address} …")?;
+                if set.definitions.is_empty() {
+                    let http = reachable(http);
+                    writeln!(
+                        text,
+                        "  its APIs: http://{http}/_aws/execute-api/{{api_id}}/{{stage}}/…"
+                    )?;
+                }
+            }
             writeln!(text, "Health and metrics: http://{management}/healthz, /readyz, /metrics")?;
             if let Some(echo) = echo {
                 let address = echo.address();
@@ -319,7 +372,12 @@ fn announcement(
             writeln!(text, "HTTPS has a self-signed certificate (curl -k). Ctrl-C stops.")?;
         }
         // Where a program chose port 0 it has to learn of this address too.
-        Output::Json => remarks.push(format!("management: http://{management}")),
+        Output::Json => {
+            remarks.push(format!("gateway: http://{}", reachable(http)));
+            remarks
+                .extend(management_api.map(|address| format!("management API: http://{address}")));
+            remarks.push(format!("management: http://{management}"));
+        }
     }
     Ok(Announcement { text, remarks })
 }
@@ -408,9 +466,9 @@ mod tests {
         write(&orders, "Orders");
         let set = load(&sources(&args(&[&pets, &orders]), None).unwrap());
         let routes = set.routes().unwrap();
-        assert!(routes.development_paths);
+        assert!(routes.addresses.development_paths);
         let first = set.definitions[0].api_id().clone();
-        assert_eq!(routes.fallback, Some((first, "dev".to_owned())));
+        assert_eq!(routes.addresses.fallback, Some((first, "dev".to_owned())));
     }
 
     #[test]

@@ -1,19 +1,18 @@
 //! A configuration with everything it names: definitions read, certificates tried, references
 //! followed. What gets this far can be served; what cannot is one line that says why.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use tollgate_gateway::Routes;
 use tollgate_gateway::config::Visibility;
 use tollgate_gateway::tls::{CertificateFiles, Certificates};
 use tollgate_gateway::usage::UsageSettings;
+use tollgate_gateway::{Addresses, RouteStage, Routes};
 use tollgate_model::api::EndpointType;
 
 use crate::api_keys;
 use crate::config::{Config, ConfigError};
-use crate::definitions::{self, Attached, Definition, Source};
+use crate::definitions::{self, Attached, Definition, DefinitionError, Source};
 use crate::plugins::{Kinds, Plugins, unfit, watched_files};
 
 /// A configuration that can be served.
@@ -62,18 +61,19 @@ impl Loaded {
 
     /// What to publish. Gives plans and keys away: it is asked once.
     pub fn routes(&mut self, plugins: &Plugins) -> anyhow::Result<Routes> {
-        let throttles = self.definitions.iter().zip(&self.config.apis).map(|(definition, api)| {
-            let stage = (definition.api_id().clone(), definition.stage_name().to_owned());
-            (stage, api.throttles.clone())
+        let stages = self.definitions.iter().zip(&self.config.apis).map(|(definition, api)| {
+            let stage = RouteStage::new(definition.stage()?);
+            Ok(RouteStage { throttles: api.throttles.clone(), ..stage })
         });
         Ok(Routes {
-            stages: self.definitions.iter().map(Definition::stage).collect::<Result<_, _>>()?,
-            fallback: None,
-            domains: self.config.domain_names.clone(),
-            host_suffix: self.config.host_suffix.clone(),
-            development_paths: false,
+            stages: stages.collect::<Result<_, DefinitionError>>()?,
+            addresses: Addresses {
+                fallback: None,
+                domains: self.config.domain_names.clone(),
+                host_suffix: self.config.host_suffix.clone(),
+                development_paths: false,
+            },
             plugins: plugins.slots(),
-            throttles: throttles.collect::<HashMap<_, _>>(),
             usage: std::mem::take(&mut self.usage),
         })
     }

@@ -8,6 +8,8 @@
 //!      ──▶ plugin_command ──▶ what a plugin is and does
 //!      ──▶ throttle_command ──▶ the kernel throttle's maps
 //!      ──▶ usage_command ──▶ a running gateway's control socket
+//!      ──▶ store_command ──▶ the control plane's store
+//!      ──▶ deploy_command ──▶ the management API of a gateway, here or elsewhere
 //!      ──▶ api_keys ──▶ new API keys
 //! ```
 //!
@@ -17,6 +19,7 @@
 mod cli;
 mod config;
 mod definitions;
+mod control_plane;
 mod plugins;
 mod loaded;
 mod dev;
@@ -27,6 +30,8 @@ mod render;
 mod plugin_command;
 mod throttle_command;
 mod usage_command;
+mod store_command;
+mod deploy_command;
 mod watch;
 mod self_signed;
 mod echo;
@@ -61,6 +66,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plugin(command) => plugin_command::plugin(&command),
         Command::Throttle(command) => throttle_command::throttle(&command),
         Command::Usage(args) => usage_command::usage(args),
+        Command::Store(command) => store_command::store(&command),
+        Command::Deploy(args) => deploy_command::deploy(&args),
+        Command::Rollback(args) => deploy_command::rollback(&args),
+        Command::Canary(command) => deploy_command::canary(&command),
         Command::ApiKey(ApiKeyCommand::Generate(args)) => api_keys::generate(&args),
         Command::Config(ConfigCommand::Schema) => print(&config::schema::json_schema()),
         Command::Echo(args) => echo::echo(args.listen).map(|()| ExitCode::SUCCESS),

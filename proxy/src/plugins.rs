@@ -39,6 +39,11 @@ impl Prepared {
 
 /// What a definition asks of plugins and doesn't get, a line each.
 pub fn unfit(definition: &Definition, kinds: &Kinds) -> Vec<String> {
+    unfit_plugins(&definition.plugins, kinds)
+}
+
+/// The same of plugins that are wanted.
+pub fn unfit_plugins(wanted: &BTreeSet<PluginUse>, kinds: &Kinds) -> Vec<String> {
     let missing = |wanted: &PluginUse| {
         let (name, what) = match wanted {
             PluginUse::Authorizer(name) => (name, "an authorizer"),
@@ -54,7 +59,7 @@ pub fn unfit(definition: &Definition, kinds: &Kinds) -> Vec<String> {
             (None, _) => Some(format!("there is no plugin {name}, wanted as {what}")),
         }
     };
-    definition.plugins.iter().filter_map(missing).collect()
+    wanted.iter().filter_map(missing).collect()
 }
 
 impl Plugins {

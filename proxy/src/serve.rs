@@ -10,14 +10,18 @@ use std::sync::Arc;
 use anyhow::Context;
 use parking_lot::Mutex;
 use prometheus::core::Collector;
+use tokio_rustls::TlsAcceptor;
 use tollgate_gateway::Gateway;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::GatewayConfig;
-use tollgate_gateway::tls::Certificates;
+use tollgate_gateway::tls::{self, Certificates};
+use tollgate_management::Settings;
+use tollgate_management::http::{AccessKeys, Authentication};
 use tollgate_plugin_host::{HostConfig, PluginHost};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
+use crate::control_plane::{Access, ControlPlane, FileRoutes, Serving};
 use crate::loaded::Loaded;
 use crate::plugins::{Plugins, Prepared};
 use crate::watch::Watch;
@@ -33,11 +37,14 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     plugins.commit(plugins.prepare(&config.plugins)?);
     let mut loaded = Loaded::load(config, &certificates, &plugins.kinds())?;
     let gateway = Gateway::bind(gateway_config(&loaded.config, certificates.clone(), collector))?;
-    gateway.publish(loaded.routes(&plugins)?).with_context(|| args.config.display().to_string())?;
+    let serving = Arc::new(Serving::new(gateway.clone()));
+    let routes = file_routes(&mut loaded, &plugins)?;
+    serving.publish_files(routes).with_context(|| args.config.display().to_string())?;
+    let control_plane = control_plane(&loaded.config, &certificates, serving.clone())?;
     report(&loaded, &plugins, &gateway);
 
     let throttle = loaded.config.throttle.settings.clone();
-    let reloader = Reloader::start(gateway.clone(), certificates, loaded, plugins)?;
+    let reloader = Reloader::start(serving, certificates, loaded, plugins)?;
     if let Some(settings) = throttle {
         // The last that can fail: it takes over from the process that this one replaces.
         gateway.throttle_sources(settings).context(THROTTLE_KEY)?;
@@ -46,7 +53,43 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         notify_systemd::ready();
         notify_systemd::stopping_on_sigterm();
     };
-    Ok(gateway.run(started, move || reloader.configuration_may_have_changed()))
+    let code = gateway.run(started, move || reloader.configuration_may_have_changed());
+    drop(control_plane);
+    Ok(code)
+}
+
+fn file_routes(loaded: &mut Loaded, plugins: &Plugins) -> anyhow::Result<FileRoutes> {
+    Ok(FileRoutes { routes: loaded.routes(plugins)?, plugin_kinds: plugins.kinds() })
+}
+
+/// Serves the management API and what is in its store, if there is to be one.
+fn control_plane(
+    config: &Config,
+    certificates: &Arc<Certificates>,
+    serving: Arc<Serving>,
+) -> anyhow::Result<Option<ControlPlane>> {
+    let Some(api) = &config.management_api else { return Ok(None) };
+    let keys = api.access_keys.iter().map(|(id, source)| Ok((id.clone(), source.read()?)));
+    let keys = keys
+        .collect::<anyhow::Result<Vec<_>>>()
+        .with_context(|| format!("{}: management_api.access_keys", config.file.display()))?;
+    let access = Access {
+        authentication: Authentication::Keys(AccessKeys::new(config.region.clone(), keys)),
+        tls: api.tls.then(|| TlsAcceptor::from(Arc::new(tls::server_config(certificates.clone())))),
+    };
+    let settings = Settings {
+        region: config.region.clone(),
+        account_id: config.account_id.clone(),
+        host_suffix: config.host_suffix.clone(),
+        maximum_integration_timeout: config.maximum_integration_timeout,
+        account_throttle: (config.account.per_second(), config.account.burst()),
+        vpc_links: config
+            .vpc_links
+            .iter()
+            .map(|(name, link)| (name.clone(), link.addresses.clone()))
+            .collect(),
+    };
+    ControlPlane::start(config.data_directory.as_deref(), settings, serving, access).map(Some)
 }
 
 /// Where the configuration has the kernel throttle.
@@ -72,6 +115,7 @@ fn gateway_config(
     GatewayConfig {
         listeners: config.listeners.clone(),
         management: config.management,
+        companions: config.management_api.iter().map(|api| api.address).collect(),
         workers: config.workers,
         limits: config.limits.clone(),
         certificates,
@@ -97,6 +141,9 @@ fn report(loaded: &Loaded, plugins: &Plugins, gateway: &Gateway) {
         tracing::info!(%address, tls = listener.tls, visibility = ?listener.visibility, "listening");
     }
     tracing::info!(address = %gateway.bound().management, "management and metrics");
+    for address in &gateway.bound().companions {
+        tracing::info!(%address, "management API");
+    }
     for (source, plugin) in plugins.current() {
         let (file, kind) = (source.file.display(), plugin.kind());
         tracing::info!(plugin = source.name, %file, %kind, sha256 = plugin.sha256, "plugin loaded");
@@ -120,6 +167,7 @@ struct Reloader {
 
 struct State {
     gateway: Gateway,
+    serving: Arc<Serving>,
     certificates: Arc<Certificates>,
     /// What the gateway was started with: what cannot change while it runs is compared to it.
     started_with: Fixed,
@@ -130,7 +178,7 @@ struct State {
 
 impl Reloader {
     fn start(
-        gateway: Gateway,
+        serving: Arc<Serving>,
         certificates: Arc<Certificates>,
         loaded: Loaded,
         plugins: Plugins,
@@ -138,7 +186,8 @@ impl Reloader {
         let files = loaded.watched_files();
         let started_with = Fixed::of(&loaded.config);
         let state = Arc::new(Mutex::new(State {
-            gateway,
+            gateway: serving.gateway().clone(),
+            serving,
             certificates,
             started_with,
             current: loaded,
@@ -231,9 +280,9 @@ impl State {
         if let Some(plugins) = plugins {
             self.plugins.commit(plugins);
         }
-        let routes = loaded.routes(&self.plugins)?;
+        let routes = file_routes(&mut loaded, &self.plugins)?;
         let file = loaded.config.file.display();
-        self.gateway.publish(routes).with_context(|| file.to_string())?;
+        self.serving.publish_files(routes).with_context(|| file.to_string())?;
         let throttle = &loaded.config.throttle;
         self.gateway.trust_proxies(throttle.trusted_proxies.clone());
         if let Some(settings) = &throttle.settings {
@@ -254,7 +303,7 @@ impl State {
 /// The keys that only count at start, each with its value as text: all that is asked of them
 /// is whether they are the same.
 #[derive(Clone)]
-struct Fixed([(&'static str, String); 14]);
+struct Fixed([(&'static str, String); 15]);
 
 impl Fixed {
     fn of(config: &Config) -> Self {
@@ -262,6 +311,7 @@ impl Fixed {
         Self([
             ("listeners", format!("{:?}", config.listeners)),
             ("management", format!("{:?}", config.management)),
+            ("management_api", format!("{:?}", config.management_api)),
             ("workers", format!("{:?}", config.workers)),
             ("limits", format!("{:?}", config.limits)),
             ("access_log", format!("{:?} {:?}", config.access_log, config.access_log_format)),

@@ -196,6 +196,8 @@ fn an_address_in_use_is_one_clear_line() {
         "127.0.0.1:0",
         "--management",
         "127.0.0.1:0",
+        "--management-api",
+        "127.0.0.1:0",
     ]);
     assert_one_line(&finished, &[&address]);
     assert_one_line(
@@ -222,8 +224,7 @@ fn a_definition_that_dev_cannot_serve_is_one_clear_line() {
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
     for arguments in [
-        &["dev"][..],
-        &["nonsense"],
+        &["nonsense"][..],
         &["dev", "api.yaml", "--http", "localhost"],
         &["serve"],
         &["check"],
@@ -367,6 +368,7 @@ fn options_may_come_from_the_environment() {
             ("TOLLGATE_HTTP", "127.0.0.1:0"),
             ("TOLLGATE_HTTPS", "127.0.0.1:0"),
             ("TOLLGATE_MANAGEMENT", "127.0.0.1:0"),
+            ("TOLLGATE_MANAGEMENT_API", "127.0.0.1:0"),
             ("TOLLGATE_STAGE", "fromenv"),
         ],
     );

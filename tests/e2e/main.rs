@@ -21,5 +21,7 @@ mod malformed;
 mod time;
 mod http2;
 mod tls;
+mod store;
 mod logs;
 mod lifecycle;
+mod management;

@@ -55,7 +55,7 @@ impl Dev {
             std::fs::write(folder.path().join(name), text).expect("the folder is writable");
             command.arg(name);
         }
-        for option in ["--http", "--https", "--management"] {
+        for option in ["--http", "--https", "--management", "--management-api"] {
             command.args([option, "127.0.0.1:0"]);
         }
         command.args(["--output", "json", "--workers", "2"]);

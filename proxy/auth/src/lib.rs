@@ -2,7 +2,7 @@
 //!
 //! A [`Policy`] is parsed once, when a definition is loaded or an authorizer answers, and then
 //! evaluated for requests. Evaluating does not allocate, except for patterns with policy variables
-//! (`${aws:username}`).
+//! (`${aws:username}`). Who signed a request is for [`sigv4`] to say.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -38,6 +38,7 @@ mod pattern;
 mod date;
 mod network;
 mod parse;
+pub mod sigv4;
 #[cfg(test)]
 mod tests;
 

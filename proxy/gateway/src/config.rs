@@ -17,6 +17,9 @@ pub struct GatewayConfig {
     pub listeners: Vec<ListenerConfig>,
     /// Health checks and metrics.
     pub management: SocketAddr,
+    /// Further addresses to listen on for others ([`crate::Gateway::take_companions`]), so that an
+    /// upgrade takes them along.
+    pub companions: Vec<SocketAddr>,
     /// Worker threads, 1 or more.
     pub workers: usize,
     pub limits: Limits,

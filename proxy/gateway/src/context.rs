@@ -33,6 +33,8 @@ pub trait RequestFacts {
     fn stage(&self) -> Option<&CompiledStage>;
     fn resource(&self) -> Option<&CompiledResource>;
     fn authorized(&self) -> Option<&Authorized>;
+    /// None on a stage without a canary.
+    fn is_canary_request(&self) -> Option<bool>;
     /// Value and id of the API key, where the method wants one.
     fn api_key(&self) -> Option<(&str, ApiKeyId)>;
 }
@@ -92,6 +94,9 @@ pub fn write_request_variable(
         V::AccountId => request.stage().is_some_and(|stage| text(out, &stage.account_id)),
         V::ApiId => request.stage().is_some_and(|stage| text(out, &stage.api_id.0)),
         V::Stage => request.stage().is_some_and(|stage| text(out, &stage.stage_name)),
+        V::IsCanaryRequest => request
+            .is_canary_request()
+            .is_some_and(|is_canary| text(out, if is_canary { "true" } else { "false" })),
         V::DeploymentId => request.stage().is_some_and(|stage| text(out, &stage.deployment_id)),
         V::ResourceId => request.resource().is_some_and(|resource| text(out, &resource.id)),
         V::ResourcePath => request.resource().is_some_and(|resource| text(out, &resource.path)),

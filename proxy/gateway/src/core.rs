@@ -51,6 +51,8 @@ impl Core {
         if let Some(transforming) = transformation {
             transforming.transformation.finish();
         }
+        // A connection that waits for its next request holds nothing that is served no longer.
+        exchange.stage = None;
     }
 
     fn account(&self, head: &RequestHead, exchange: &Exchange) {
@@ -60,7 +62,7 @@ impl Core {
         if let Some(Refusal::Throttled(throttled)) = &exchange.refusal {
             self.metrics.request_throttled(throttled.level);
             if throttled.level == ThrottleLevel::Account {
-                self.usage.account_refused(exchange.started_at);
+                self.usage.account_refused(exchange.started_at, throttled.throttle);
             }
         }
         if let Some(log) = &self.access_log {
@@ -137,8 +139,28 @@ impl DrainSwitch {
 }
 
 #[cfg(test)]
+impl Core {
+    /// One that serves nothing, with its registry in memory.
+    pub fn idle() -> Arc<Self> {
+        let limits = Limits::default();
+        Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
+            upstreams: Upstreams::new(Default::default(), None, &limits),
+            metrics: Metrics::new(),
+            usage: Arc::new(Registry::open(None).expect("memory")),
+            access_log: None,
+            connections: ConnectionLimits::new(limits.connections, limits.connections_per_address),
+            sources: Sources::new(Vec::new(), Vec::new()),
+            drain: Drain::new().1,
+            limits,
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phases::authorize::test_support::{exchange, head, stage};
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_shortens_the_wait_of_an_idle_connection() {
@@ -152,5 +174,14 @@ mod tests {
             });
         assert_eq!(waited, Err(Elapsed));
         assert_eq!(start.elapsed(), Duration::from_secs(5) + IDLE_GRACE);
+    }
+
+    #[test]
+    fn an_exchange_that_has_ended_holds_no_stage() {
+        let stage = stage("", "type: token, authorizerUri: a", &Default::default());
+        let head = head("GET", "/pets/1", &[]);
+        let mut exchange = exchange(&head, &stage);
+        Core::idle().record(&head, &mut exchange);
+        assert_eq!(Arc::strong_count(&stage), 1);
     }
 }

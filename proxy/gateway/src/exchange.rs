@@ -286,11 +286,15 @@ impl RequestFacts for Received<'_> {
     }
 
     fn stage(&self) -> Option<&CompiledStage> {
-        self.exchange.stage.as_ref().map(|stage| &stage.compiled)
+        self.exchange.stage.as_ref().map(|stage| &*stage.compiled)
     }
 
     fn resource(&self) -> Option<&CompiledResource> {
         self.exchange.resource()
+    }
+
+    fn is_canary_request(&self) -> Option<bool> {
+        self.exchange.stage.as_ref()?.is_canary_request()
     }
 
     fn authorized(&self) -> Option<&Authorized> {

@@ -33,6 +33,7 @@ mod method_arn;
 mod pace;
 mod phases;
 mod proxy;
+mod publish;
 mod refusal;
 mod request_info;
 mod respond;
@@ -46,6 +47,9 @@ mod upgrade;
 mod upstream;
 pub mod usage;
 
+pub use publish::{
+    Addresses, BasePathMapping, Canary, DomainName, PublishError, RouteStage, Routes, Update,
+};
 pub use server::{Bound, Gateway, StartError};
-pub use snapshot::{BasePathMapping, DomainName, PublishError, Routes};
-pub use tollgate_model::compile::hosts::HostsError;
+pub use snapshot::PercentTraffic;
+pub use tollgate_model::compile::hosts::ConfiguredTwice;

@@ -19,7 +19,9 @@
 //! | `process_…` | | | CPU seconds, memory, descriptors, threads, start time of the process |
 //!
 //! Labels are closed sets, or names of APIs and stages that exist; never what a client sent. A stage
-//! appears with its first request and disappears when no snapshot has it any more.
+//! appears with its first request and disappears when no snapshot has it any more. The requests of a
+//! stage's canary have the stage `{stage}/Canary`, as AWS names its log group; a stage's own name has
+//! no slash.
 //!
 //! The crate `prometheus` encodes and has the process metrics; the counters are our own, collected
 //! through its `Collector`. Its counters and histograms are one set of atomics for all threads, the sum
@@ -180,8 +182,8 @@ pub struct Metrics {
 /// What is counted, shared between the handles and the collector.
 #[derive(Default)]
 struct Measured {
-    /// Handles that snapshots hold. A stage that no snapshot has any more is forgotten at the next
-    /// scrape, so that stages which come and go leave nothing behind.
+    /// Handles that snapshots hold. A stage that no snapshot has any more is forgotten, so that stages
+    /// which come and go leave nothing behind.
     stages: Mutex<HashMap<StageLabels, Weak<StageCells>>>,
     connections: Sharded<Cells<{ ListenerProtocol::LABELS.len() }>>,
     connections_refused: Sharded<Cells<{ ConnectionRefusal::LABELS.len() }>>,
@@ -227,6 +229,24 @@ impl Metrics {
             cells
         });
         StageMetrics { cells }
+    }
+
+    /// The same for the requests of a stage's canary.
+    pub fn canary(&self, api: &str, stage: &str) -> StageMetrics {
+        self.stage(api, &format!("{stage}/Canary"))
+    }
+
+    /// Forgets the stages whose handles are gone.
+    pub fn forget_unused(&self) {
+        let mut stages = self.measured.stages.lock();
+        stages.retain(|_, cells| cells.strong_count() > 0);
+        let enough = 2 * stages.len();
+        stages.shrink_to(enough);
+    }
+
+    #[cfg(test)]
+    pub fn stages(&self) -> usize {
+        self.measured.stages.lock().len()
     }
 
     /// Counts a client connection as open until the returned value is dropped, on any thread.

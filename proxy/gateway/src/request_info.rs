@@ -163,11 +163,15 @@ impl RequestFacts for KeptRequest {
     }
 
     fn stage(&self) -> Option<&CompiledStage> {
-        self.stage.as_ref().map(|stage| &stage.compiled)
+        self.stage.as_ref().map(|stage| &*stage.compiled)
     }
 
     fn resource(&self) -> Option<&CompiledResource> {
         Some(&self.stage.as_ref()?.compiled.resources[self.route?.resource])
+    }
+
+    fn is_canary_request(&self) -> Option<bool> {
+        self.stage.as_ref()?.is_canary_request()
     }
 
     fn authorized(&self) -> Option<&Authorized> {

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
+use tollgate_model::api::ApiId;
 use tollgate_model::compile::CompiledStage;
 use tollgate_xdp::{Listener as Listened, Network, Settings};
 
@@ -34,14 +35,17 @@ use crate::core::{Core, Drain, DrainSwitch};
 use crate::exchange::{Client, TlsDetails};
 use crate::management::Management;
 use crate::metrics::{ConnectionRefusal, HandshakeResult, ListenerProtocol, Metrics, ReloadResult};
-use crate::snapshot::{PublishError, Routes, Snapshot};
+use crate::publish::{PublishError, Publisher, Routes, Update};
+use crate::snapshot::Snapshot;
 use crate::sources::Sources;
 use crate::test_invoke::{self, TestInvocation, TestInvocationError, TestInvocationResult};
 use crate::upgrade::{Inherited, Upgrade};
 use crate::upstream::Upstreams;
 use crate::upstream::balancer::Balancer;
 use crate::usage::control::ControlSocket;
-use crate::usage::{LedgerError, Registry, Writer};
+use crate::usage::{
+    ApiKeyId, LedgerError, Registry, ReportError, UsagePlanId, UsageQuery, UsageReport, Writer,
+};
 use crate::{http1, http2, tls};
 
 /// Connections the kernel keeps for us before we accept them.
@@ -63,6 +67,9 @@ struct Inner {
     running: Arc<AtomicBool>,
     switch: DrainSwitch,
     usage_writer: Writer,
+    publisher: Mutex<Publisher>,
+    /// Taken by [`Gateway::take_companions`].
+    companions: Mutex<Vec<TcpListener>>,
     /// Taken by [`Gateway::run`].
     parts: Mutex<Option<Parts>>,
 }
@@ -84,6 +91,8 @@ pub struct Bound {
     /// In the order of [`GatewayConfig::listeners`].
     pub listeners: Vec<SocketAddr>,
     pub management: SocketAddr,
+    /// In the order of [`GatewayConfig::companions`].
+    pub companions: Vec<SocketAddr>,
 }
 
 /// Why the gateway can't start.
@@ -99,6 +108,8 @@ pub enum StartError {
     Ledger(#[from] LedgerError),
     #[error("cannot start the thread that writes usage: {0}")]
     UsageWriter(io::Error),
+    #[error("cannot start the thread that frees what is served no longer: {0}")]
+    Reaper(io::Error),
     #[error("cannot listen on the control socket {path}: {source}")]
     ControlSocket { path: String, source: io::Error },
     #[error("cannot find the program's own path: {0}")]
@@ -116,7 +127,15 @@ impl Gateway {
             listeners.push((listener, socket));
         }
         let management = listen(&mut inherited, config.management)?;
+        let mut companions = Vec::new();
+        for address in config.companions {
+            companions.push((address, listen(&mut inherited, address)?));
+        }
         let bound = Bound {
+            companions: companions
+                .iter()
+                .map(|(address, socket)| local(*address, socket))
+                .collect(),
             listeners: listeners
                 .iter()
                 .map(|(config, socket)| local(config.address, socket))
@@ -126,6 +145,7 @@ impl Gateway {
         let throttled = listeners.iter().map(throttled).collect();
         let sockets = listeners.iter().map(|(config, socket)| (config.address, socket));
         let sockets = sockets.chain([(config.management, &management)]);
+        let sockets = sockets.chain(companions.iter().map(|(address, socket)| (*address, socket)));
         let sockets = sockets.map(|(address, socket)| Ok((address, socket.try_clone()?)));
         let upgrade = sockets.collect::<io::Result<_>>().and_then(Upgrade::new);
 
@@ -168,8 +188,11 @@ impl Gateway {
             drain,
             limits,
         };
+        let core = Arc::new(core);
         let inner = Inner {
-            core: Arc::new(core),
+            publisher: Mutex::new(Publisher::new(core.clone())?),
+            companions: Mutex::new(companions.into_iter().map(|(_, socket)| socket).collect()),
+            core,
             bound,
             published: Arc::default(),
             running: Arc::default(),
@@ -184,20 +207,61 @@ impl Gateway {
         &self.inner.bound
     }
 
-    /// Serves `routes` from now on. Requests under way keep what they started with. On an
-    /// error everything stays as it was.
+    /// The listening sockets of [`GatewayConfig::companions`], for whoever serves them; nothing the
+    /// second time.
+    pub fn take_companions(&self) -> Vec<TcpListener> {
+        std::mem::take(&mut self.inner.companions.lock())
+    }
+
+    /// Resolves when the gateway begins to drain.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut drain = self.inner.core.drain.clone();
+        async move { drain.started().await }
+    }
+
+    /// Serves `routes` and nothing else from now on. Requests under way keep what they started
+    /// with. On an error everything stays as it was. Takes as long as there are stages and keys;
+    /// waits for another publication to end.
     pub fn publish(&self, routes: Routes) -> Result<(), PublishError> {
-        let core = &self.inner.core;
-        let snapshot = Snapshot::new(routes, &core.metrics, &core.upstreams, &core.usage);
-        core.metrics.reload(match &snapshot {
-            Ok(_) => ReloadResult::Applied,
+        self.published(self.inner.publisher.lock().publish(routes))
+    }
+
+    /// Changes what is served, as [`Self::publish`] does, in the time that the stages it names
+    /// take.
+    pub fn update(&self, update: Update) -> Result<(), PublishError> {
+        self.published(self.inner.publisher.lock().update(update))
+    }
+
+    fn published(&self, result: Result<(), PublishError>) -> Result<(), PublishError> {
+        self.inner.core.metrics.reload(match &result {
+            Ok(()) => ReloadResult::Applied,
             Err(_) => ReloadResult::Rejected,
         });
-        core.snapshot.store(Arc::new(snapshot?));
-        core.upstreams.forget_unused();
-        core.usage.forget_unused();
+        result?;
         self.inner.published.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Has the authorizers of a stage decide again about every caller: FlushStageAuthorizersCache.
+    /// A stage that isn't served has nothing to forget.
+    pub fn invalidate_authorizer_cache(&self, api_id: &ApiId, stage: &str) {
+        self.inner.publisher.lock().forget_decisions(api_id, stage);
+    }
+
+    /// What the keys of a usage plan have used: GetUsage. Reads and writes a file.
+    pub fn usage(&self, query: UsageQuery) -> Result<UsageReport, ReportError> {
+        self.inner.core.usage.usage(query)
+    }
+
+    /// Lets a key make `remaining` more requests until the period of its plan's quota ends:
+    /// UpdateUsage. Gives what it has used today. Writes a file.
+    pub fn grant_usage(
+        &self,
+        plan: UsagePlanId,
+        key: ApiKeyId,
+        remaining: u64,
+    ) -> Result<UsageReport, ReportError> {
+        self.inner.core.usage.grant(plan, key, remaining)
     }
 
     /// Throttles sources from now on, in the kernel if that can be. To be called once, before

@@ -1,86 +1,62 @@
 //! What the data plane serves at one moment: every stage, and how hosts and paths lead to it.
 //!
 //! A snapshot never changes. A request holds the stage it started with until it is answered,
-//! so a new snapshot disturbs none that is under way.
+//! so a new snapshot disturbs none that is under way. [`crate::publish`] makes them, and frees
+//! them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tollgate_model::api::ApiId;
-use tollgate_model::compile::hosts::{BasePathMapping as HostMapping, CustomDomain, HostsError};
 use tollgate_model::compile::{CompiledMethod, CompiledStage, hosts::Hosts};
 use tollgate_plugin_host::PluginSlot;
 
 use crate::metrics::{Metrics, StageMetrics};
 use crate::phases::authorize::AuthorizerRuntime;
-use crate::upstream::{Upstream, Upstreams};
-use crate::usage::{
-    ApiKeyId, ApiKeyPlace, LedgerError, Registry, StageLimits, StageThrottles, UsageSettings,
-};
-
-/// Everything to serve, as given to [`crate::Gateway::publish`].
-#[derive(Default)]
-pub struct Routes {
-    pub stages: Vec<CompiledStage>,
-    /// The stage served, without a stage segment, where nothing else matches.
-    pub fallback: Option<(ApiId, String)>,
-    pub domains: Vec<DomainName>,
-    /// `{api_id}.execute-api.{region}.{host_suffix}` is an API's default endpoint.
-    pub host_suffix: String,
-    /// Serve `/_aws/execute-api/{api_id}/{stage}/…`.
-    pub development_paths: bool,
-    /// What stages call by name. A method whose plugin is not among them answers 500.
-    pub plugins: BTreeMap<String, PluginSlot>,
-    /// API keys, usage plans and the account's throttle.
-    pub usage: UsageSettings,
-    /// By API and stage: their method settings.
-    pub throttles: HashMap<(ApiId, String), StageThrottles>,
-}
-
-/// Why routes can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    #[error(transparent)]
-    Hosts(#[from] HostsError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
-/// A custom domain name and its base path mappings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DomainName {
-    /// Lower case; `*.example.com` is a wildcard.
-    pub name: String,
-    pub mappings: Vec<BasePathMapping>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BasePathMapping {
-    /// `None` is `(none)`, the catch-all.
-    pub base_path: Option<String>,
-    pub api_id: ApiId,
-    /// `None`: the next path segment is the stage.
-    pub stage: Option<String>,
-}
+use crate::upstream::Upstream;
+use crate::usage::{ApiKeyId, ApiKeyPlace, StageLimits};
 
 /// An immutable set of stages with their addresses.
 pub struct Snapshot {
     pub hosts: Hosts<Arc<StageRuntime>>,
 }
 
+/// What stages call by name.
+pub type Plugins = BTreeMap<String, PluginSlot>;
+
 /// A compiled stage with its handles into the running gateway.
+///
+/// Shares all that is large with the runtime that takes its place when only limits or plugins
+/// change.
 pub struct StageRuntime {
-    pub compiled: CompiledStage,
+    pub compiled: Arc<CompiledStage>,
+    pub release: Release,
     pub metrics: StageMetrics,
     /// In the order of [`CompiledStage::upstreams`].
-    pub upstreams: Vec<Arc<Upstream>>,
+    pub upstreams: Arc<[Arc<Upstream>]>,
     /// In the order of [`CompiledStage::authorizers`].
-    pub authorizers: Vec<AuthorizerRuntime>,
+    pub authorizers: Arc<[AuthorizerRuntime]>,
     /// Who may call how often.
     pub limits: StageLimits,
     /// In the order of [`CompiledStage::methods`]; empty if none has any.
-    transformers: Vec<AttachedTransformers>,
+    transformers: Arc<[AttachedTransformers]>,
 }
+
+/// Which of a stage's deployments a runtime is
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/canary-release.html>).
+pub enum Release {
+    /// The stage has no canary.
+    Sole,
+    /// Some of the stage's requests are the canary's.
+    Base {
+        percent_traffic: PercentTraffic,
+        canary: Arc<StageRuntime>,
+    },
+    Canary,
+}
+
+/// So many requests in a hundred.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PercentTraffic(f64);
 
 /// The transformers of a method.
 #[derive(Clone)]
@@ -92,25 +68,97 @@ pub enum AttachedTransformers {
     Missing(Box<str>),
 }
 
+impl Snapshot {
+    pub fn empty() -> Self {
+        Self { hosts: Hosts::new(Arc::default()) }
+    }
+}
+
+impl PercentTraffic {
+    /// `percent` from 0.0 to 100.0; `None` for any other number.
+    pub fn new(percent: f64) -> Option<Self> {
+        (0.0..=100.0).contains(&percent).then_some(Self(percent))
+    }
+
+    pub fn percent(self) -> f64 {
+        self.0
+    }
+
+    /// Whether the next request is among them, by chance: none is at 0, all are at 100.
+    fn chooses(self) -> bool {
+        fastrand::f64() < self.0 / 100.0
+    }
+}
+
 impl StageRuntime {
     /// `upstreams` are those of `compiled`, in order. Nothing is limited.
     pub fn new(
         compiled: CompiledStage,
+        release: Release,
         metrics: &Metrics,
         upstreams: Vec<Arc<Upstream>>,
-        plugins: &BTreeMap<String, PluginSlot>,
+        plugins: &Plugins,
     ) -> Self {
+        let (api, stage) = (&compiled.api_name, &compiled.stage_name);
         Self {
-            metrics: metrics.stage(&compiled.api_name, &compiled.stage_name),
-            upstreams,
-            authorizers: compiled
-                .authorizers
-                .iter()
-                .map(|authorizer| AuthorizerRuntime::new(authorizer, plugins))
-                .collect(),
+            metrics: match release {
+                Release::Canary => metrics.canary(api, stage),
+                Release::Sole | Release::Base { .. } => metrics.stage(api, stage),
+            },
+            release,
+            upstreams: upstreams.into(),
+            authorizers: authorizers(&compiled, plugins),
             transformers: transformers(&compiled, plugins),
             limits: StageLimits::none(),
-            compiled,
+            compiled: Arc::new(compiled),
+        }
+    }
+
+    /// The same stage with other limits and, if there are any, other plugins. What authorizers
+    /// have decided is forgotten with the plugins.
+    pub fn renewed(
+        &self,
+        release: Release,
+        limits: StageLimits,
+        plugins: Option<&Plugins>,
+    ) -> Self {
+        let compiled = &self.compiled;
+        let (authorizers, transformers) = match plugins {
+            Some(plugins) => (authorizers(compiled, plugins), transformers(compiled, plugins)),
+            None => (self.authorizers.clone(), self.transformers.clone()),
+        };
+        Self {
+            compiled: compiled.clone(),
+            release,
+            metrics: self.metrics.clone(),
+            upstreams: self.upstreams.clone(),
+            authorizers,
+            limits,
+            transformers,
+        }
+    }
+
+    /// The runtime of the next request: this, or that of the canary.
+    pub fn choose(self: &Arc<Self>) -> &Arc<Self> {
+        match &self.release {
+            Release::Base { percent_traffic, canary } if percent_traffic.chooses() => canary,
+            _ => self,
+        }
+    }
+
+    pub fn canary(&self) -> Option<&Arc<Self>> {
+        match &self.release {
+            Release::Base { canary, .. } => Some(canary),
+            Release::Sole | Release::Canary => None,
+        }
+    }
+
+    /// None on a stage without a canary.
+    pub fn is_canary_request(&self) -> Option<bool> {
+        match self.release {
+            Release::Sole => None,
+            Release::Base { .. } => Some(false),
+            Release::Canary => Some(true),
         }
     }
 
@@ -130,12 +178,13 @@ impl StageRuntime {
     }
 }
 
-fn transformers(
-    stage: &CompiledStage,
-    plugins: &BTreeMap<String, PluginSlot>,
-) -> Vec<AttachedTransformers> {
+fn authorizers(stage: &CompiledStage, plugins: &Plugins) -> Arc<[AuthorizerRuntime]> {
+    stage.authorizers.iter().map(|authorizer| AuthorizerRuntime::new(authorizer, plugins)).collect()
+}
+
+fn transformers(stage: &CompiledStage, plugins: &Plugins) -> Arc<[AttachedTransformers]> {
     if stage.methods.iter().all(|method| method.transformers.is_empty()) {
-        return Vec::new();
+        return Arc::default();
     }
     let mut known: HashMap<&[String], AttachedTransformers> = HashMap::new();
     let attached = stage.methods.iter().map(|method| {
@@ -145,7 +194,7 @@ fn transformers(
     attached.collect()
 }
 
-fn attach(names: &[String], plugins: &BTreeMap<String, PluginSlot>) -> AttachedTransformers {
+fn attach(names: &[String], plugins: &Plugins) -> AttachedTransformers {
     if names.is_empty() {
         return AttachedTransformers::None;
     }
@@ -156,57 +205,21 @@ fn attach(names: &[String], plugins: &BTreeMap<String, PluginSlot>) -> AttachedT
     }
 }
 
-impl Snapshot {
-    pub fn empty() -> Self {
-        let hosts = Hosts::builder().build();
-        Self { hosts: hosts.expect("no addresses can't be in each other's way") }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub fn new(
-        routes: Routes,
-        metrics: &Metrics,
-        upstreams: &Upstreams,
-        usage: &Registry,
-    ) -> Result<Self, PublishError> {
-        let linked = usage.link(routes.usage)?;
-        let mut hosts = Hosts::builder();
-        // An API's stages share its default endpoint: the first path segment tells them apart.
-        let mut endpoints = HashSet::new();
-        for compiled in routes.stages {
-            let (api_id, stage) = (compiled.api_id.0.clone(), compiled.stage_name.clone());
-            if !compiled.disable_execute_api_endpoint && endpoints.insert(api_id.clone()) {
-                let region = &compiled.region;
-                let host = format!("{api_id}.execute-api.{region}.{}", routes.host_suffix);
-                hosts = hosts.default_endpoint(&host.to_ascii_lowercase(), &api_id);
-            }
-            let interned =
-                compiled.upstreams.iter().map(|target| upstreams.intern(target)).collect();
-            let limits = {
-                let throttles = routes.throttles.get(&(compiled.api_id.clone(), stage.clone()));
-                usage.stage(&linked, &compiled, throttles.unwrap_or(&StageThrottles::default()))
-            };
-            let mut runtime = StageRuntime::new(compiled, metrics, interned, &routes.plugins);
-            runtime.limits = limits;
-            hosts = hosts.stage(&api_id, &stage, Arc::new(runtime));
+    #[test]
+    fn a_percentage_chooses_about_so_many_requests_and_none_or_all_at_its_ends() {
+        let chosen = |percent| {
+            let percent = PercentTraffic::new(percent).unwrap();
+            (0..100_000).filter(|_| percent.chooses()).count()
+        };
+        assert_eq!((chosen(0.0), chosen(100.0)), (0, 100_000));
+        // Six standard deviations.
+        assert!((9_400..10_600).contains(&chosen(10.0)));
+        for invalid in [-0.1, 100.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(PercentTraffic::new(invalid), None);
         }
-        for domain in routes.domains {
-            hosts = hosts.domain(custom_domain(domain));
-        }
-        if routes.development_paths {
-            hosts = hosts.development_paths();
-        }
-        if let Some((api_id, stage)) = &routes.fallback {
-            hosts = hosts.fallback(&api_id.0, stage);
-        }
-        Ok(Self { hosts: hosts.build()? })
     }
-}
-
-fn custom_domain(domain: DomainName) -> CustomDomain {
-    let mappings = domain.mappings.into_iter().map(|mapping| HostMapping {
-        base_path: mapping.base_path,
-        api_id: mapping.api_id.0,
-        stage: mapping.stage,
-    });
-    CustomDomain { name: domain.name, mappings: mappings.collect() }
 }

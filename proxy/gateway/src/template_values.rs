@@ -10,7 +10,8 @@ use tollgate_template::{ContextValue, ParameterLocation, TemplateValues};
 
 use crate::exchange::ExchangeView;
 
-/// The keys of `$context` for a REST API, in the order AWS lists them.
+/// The keys of `$context` for a REST API, in the order AWS lists them. `isCanaryRequest` follows
+/// on a stage with a canary.
 const CONTEXT_KEYS: [&str; 18] = [
     "resourceId",
     "resourcePath",
@@ -103,7 +104,12 @@ impl TemplateValues for TemplateView<'_, '_> {
 
     fn context_keys(&self, path: &[&str]) -> Vec<Cow<'_, str>> {
         let keys: &[&str] = match path {
-            [] => &CONTEXT_KEYS,
+            [] => {
+                let stage = self.request.exchange.stage.as_ref();
+                let canary = stage.and_then(|stage| stage.is_canary_request());
+                let canary = canary.map(|_| "isCanaryRequest");
+                return CONTEXT_KEYS.into_iter().chain(canary).map(Cow::Borrowed).collect();
+            }
             ["identity"] => &IDENTITY_KEYS,
             ["authorizer"] => {
                 let authorized = self.request.exchange.authorized.iter();

@@ -28,7 +28,7 @@ use crate::phases::{mapped, request_body, validate};
 use crate::proxy::Call;
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
-use crate::snapshot::StageRuntime;
+use crate::snapshot::{Release, StageRuntime};
 
 /// The host AWS shows in a test invocation.
 const HOST: &[u8] = b"testPrefix.testDomainName";
@@ -150,8 +150,9 @@ fn begin(
     let upstreams =
         compiled.upstreams.iter().map(|target| core.upstreams.transient(target)).collect();
     // Neither authorizers nor transformers run, so no plugin is needed.
-    let runtime =
-        StageRuntime::new(compiled, &crate::metrics::Metrics::new(), upstreams, &BTreeMap::new());
+    let metrics = crate::metrics::Metrics::new();
+    let plugins = BTreeMap::new();
+    let runtime = StageRuntime::new(compiled, Release::Sole, &metrics, upstreams, &plugins);
     exchange.stage = Some(Arc::new(runtime));
     Ok((head, exchange))
 }

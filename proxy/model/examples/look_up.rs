@@ -5,6 +5,7 @@
 //! look-up and not of how many methods the processor's caches hold.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tollgate_model::api::HttpMethod;
@@ -26,7 +27,7 @@ fn main() {
 fn measure(methods: usize) -> f64 {
     let apis = methods.div_ceil(METHODS_OF_AN_API);
     let of_an_api = methods / apis;
-    let mut hosts = Hosts::builder();
+    let mut hosts = Hosts::new(Arc::default());
     for api in 0..apis {
         let paths: Vec<String> = (0..of_an_api).map(|n| format!("/items/kind{n}/{{id}}")).collect();
         let routes = paths.iter().enumerate();
@@ -35,7 +36,6 @@ fn measure(methods: usize) -> f64 {
         let id = format!("api{api:07}");
         hosts = hosts.stage(&id, "prod", router).default_endpoint(&format!("{id}.example"), &id);
     }
-    let hosts = hosts.build().expect("the hosts differ");
     let asked: Vec<(String, String)> = (0..ASKED)
         .map(|n| {
             let api = n * apis / ASKED;

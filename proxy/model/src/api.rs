@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// An API's id: 10 characters of `[a-z0-9]`, unique on a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ApiId(pub String);
 
 impl fmt::Display for ApiId {
@@ -23,7 +24,8 @@ impl fmt::Display for ApiId {
 }
 
 /// Which of API Gateway's products a definition is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Protocol {
     /// REST API (v1).
     Rest,
@@ -32,7 +34,8 @@ pub enum Protocol {
 }
 
 /// Where clients reach an API from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EndpointType {
     Edge,
     Regional,
@@ -40,14 +43,15 @@ pub enum EndpointType {
 }
 
 /// Where the API key of a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApiKeySource {
     Header,
     Authorizer,
 }
 
 /// One API as declared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Api {
     pub name: String,
     pub description: Option<String>,
@@ -88,13 +92,19 @@ pub struct Api {
 }
 
 /// One resource: a path and its methods.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// `id` is the one the management API gave it, six characters of `[a-z0-9]`; `None` for a resource
+/// of a definition file, which gets one of its path.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resource {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     pub methods: IndexMap<HttpMethod, Method>,
 }
 
 /// A method of a resource. [`HttpMethod::Any`] is `x-amazon-apigateway-any-method`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HttpMethod {
     Delete,
     Get,
@@ -155,7 +165,8 @@ impl fmt::Display for HttpMethod {
 }
 
 /// How a method identifies its caller.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Authorization {
     None,
     /// SigV4.
@@ -177,7 +188,7 @@ pub enum Authorization {
 }
 
 /// One method: what a request must look like, who may send it, and what answers it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Method {
     pub operation_name: Option<String>,
     pub authorization: Authorization,
@@ -194,7 +205,7 @@ pub struct Method {
     pub transformers: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodResponse {
     /// `method.response.header.NAME` → required.
     pub parameters: BTreeMap<String, bool>,
@@ -203,7 +214,8 @@ pub struct MethodResponse {
 }
 
 /// `Integration.type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum IntegrationType {
     Aws,
     AwsProxy,
@@ -226,7 +238,8 @@ impl IntegrationType {
 }
 
 /// How the gateway reaches the backend.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Connection {
     Internet,
     /// Through the addresses configured for a VPC link. The id may hold `${stageVariables.x}`.
@@ -237,7 +250,8 @@ pub enum Connection {
 }
 
 /// What is done with a body that no request template matches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PassthroughBehavior {
     #[default]
     WhenNoMatch,
@@ -245,13 +259,14 @@ pub enum PassthroughBehavior {
     Never,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ContentHandling {
     ConvertToText,
     ConvertToBinary,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Integration {
     pub integration_type: IntegrationType,
     pub uri: Option<String>,
@@ -284,7 +299,7 @@ pub struct Integration {
     pub response_parameters: IndexMap<String, IndexMap<String, String>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationResponse {
     /// `None` is the default response.
     pub selection_pattern: Option<String>,
@@ -300,20 +315,21 @@ pub struct IntegrationResponse {
 /// A JSON schema by name; `$ref` to other models as
 /// `https://apigateway.amazonaws.com/restapis/{id}/models/{Name}` with the literal `{id}`
 /// replaced when the API gets one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     pub content_type: String,
     pub description: Option<String>,
     pub schema: Value,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestValidator {
     pub validate_request_body: bool,
     pub validate_request_parameters: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthorizerType {
     Token,
     Request,
@@ -321,7 +337,7 @@ pub enum AuthorizerType {
     Jwt,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Authorizer {
     pub authorizer_type: AuthorizerType,
     /// `x-amazon-apigateway-authtype`, as written.
@@ -346,7 +362,8 @@ pub struct Authorizer {
 }
 
 /// The kinds of answer the gateway gives by itself (REST APIs).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum GatewayResponseType {
     AccessDenied,
     ApiConfigurationError,
@@ -403,8 +420,25 @@ impl GatewayResponseType {
     }
 }
 
+impl From<GatewayResponseType> for &'static str {
+    fn from(response_type: GatewayResponseType) -> Self {
+        response_type.as_str()
+    }
+}
+
+impl TryFrom<String> for GatewayResponseType {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|(_, known)| *known == name);
+        found
+            .map(|(response_type, _)| response_type)
+            .ok_or_else(|| format!("{name:?} is no gateway response type"))
+    }
+}
+
 /// A customised gateway response.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GatewayResponse {
     /// 200 to 599; `None` keeps the type's own.
     pub status_code: Option<u16>,

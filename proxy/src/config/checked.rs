@@ -16,6 +16,7 @@ use tollgate_gateway::{BasePathMapping, DomainName};
 use tollgate_model::api::ApiId;
 use tollgate_plugin_host::config::UpstreamConfig;
 
+use super::management_api::{ManagementApiConfig, management_api};
 use super::plugins::PluginConfig;
 use super::throttle::{SourceThrottleConfig, source_throttle};
 use super::usage::{account, api_keys, clients, plans, stage_throttles};
@@ -31,6 +32,7 @@ pub struct Config {
     pub file: PathBuf,
     pub listeners: Vec<ListenerConfig>,
     pub management: SocketAddr,
+    pub management_api: Option<ManagementApiConfig>,
     pub workers: usize,
     pub region: String,
     pub account_id: String,
@@ -123,8 +125,10 @@ pub fn check(wire: &wire::ConfigFile, file: &Path) -> Result<Config, ConfigError
     let path = |maybe: &Maybe<Text>, key| maybe.given().map(|path| at.path(path, key)).transpose();
     let data_directory = path(&wire.data_directory, "data_directory")?;
     let control_socket = path(&wire.control_socket, "control_socket")?;
+    let has = (!certificates.is_empty(), data_directory.is_some());
     Ok(Config {
         listeners,
+        management_api: management_api(wire.management_api.as_ref(), has.0, has.1, &at)?,
         management: at
             .optional(&wire.management, "management", values::listen_address)?
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9080))),

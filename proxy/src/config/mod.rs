@@ -6,6 +6,7 @@
 //! (definitions, certificates) is read by the modules that use it.
 
 pub mod checked;
+pub mod management_api;
 pub mod plugins;
 pub mod schema;
 pub mod throttle;

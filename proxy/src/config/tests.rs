@@ -71,7 +71,7 @@ fn what_is_wrong_is_one_clear_line() {
         // Structure.
         (
             "limit:\n  connections: 1\n",
-            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, plugins, plugin_upstreams, plugin_cache_directory, account, usage_plans, api_keys, api_keys_file, data_directory, control_socket, throttle, access_log, log, limits",
+            "tollgate.yaml:3: limit: unknown key; allowed: listeners, management, management_api, workers, region, account_id, host_suffix, certificates, apis, domain_names, vpc_links, upstream_ca_file, plugins, plugin_upstreams, plugin_cache_directory, account, usage_plans, api_keys, api_keys_file, data_directory, control_socket, throttle, access_log, log, limits",
         ),
         (
             "log:\n  levle: info\n",

@@ -11,10 +11,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+pub mod management_api;
 pub mod plugins;
 pub mod throttle;
 pub mod usage;
 
+use management_api::ManagementApi;
 use plugins::{Method, Plugin, PluginUpstream};
 use throttle::SourceThrottle;
 use usage::{Account, ApiKey, Throttle, UsagePlan};
@@ -32,6 +34,9 @@ pub struct ConfigFile {
     #[serde(default)]
     #[schemars(extend("default" = "127.0.0.1:9080"))]
     pub management: Maybe<Text>,
+    /// AWS's management API. Default: none.
+    #[serde(default)]
+    pub management_api: Option<Located<ManagementApi>>,
     /// Worker threads, 1 to 1024. Default: one for each CPU.
     #[serde(default)]
     pub workers: Maybe<Count>,
@@ -88,8 +93,8 @@ pub struct ConfigFile {
     /// More API keys, in AWS's CSV format. Read again when the file changes.
     #[serde(default)]
     pub api_keys_file: Maybe<Text>,
-    /// Where the gateway keeps what must outlive it: what API keys have used of their quotas.
-    /// Made when it is not there. Default: nowhere, and it is forgotten at the end.
+    /// Where the gateway keeps what must outlive it: what API keys have used of their quotas, and
+    /// what the management API is told. Made when it is not there. Default: nowhere, and it is forgotten at the end.
     #[serde(default)]
     pub data_directory: Maybe<Text>,
     /// Unix socket for `tollgate usage`, which only the gateway's own user may open. Default:

@@ -1,13 +1,12 @@
 //! The throttle and the API keys of `tollgate dev --throttle --api-key`: one usage plan without
 //! limits has the keys and all stages.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tollgate_gateway::usage::{
     ApiKey, ApiKeyValue, ApiStage, InvalidUsage, StageThrottles, Throttle, UsagePlan, UsagePlanId,
     UsageSettings,
 };
-use tollgate_model::api::ApiId;
 
 use crate::cli::DevArgs;
 use crate::config::usage::generated_key_id;
@@ -59,15 +58,8 @@ impl Limits {
         )
     }
 
-    pub fn throttles(
-        &self,
-        definitions: &[Definition],
-    ) -> HashMap<(ApiId, String), StageThrottles> {
-        let throttles = StageThrottles { default: self.throttle, methods: Vec::new() };
-        let stages = definitions
-            .iter()
-            .map(|definition| (definition.api_id().clone(), definition.stage_name().to_owned()));
-        stages.map(|stage| (stage, throttles.clone())).collect()
+    pub fn of_stage(&self) -> StageThrottles {
+        StageThrottles { default: self.throttle, methods: Vec::new() }
     }
 
     /// What is wrong with a definition whose methods want keys where there are none.

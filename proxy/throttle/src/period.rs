@@ -41,6 +41,17 @@ impl Day {
         (found.date() == (year, month, day)).then_some(found)
     }
 
+    /// The day of a text such as `2026-01-31`; none for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_form = (year.len(), month.len(), day.len()) == (4, 2, 2)
+            && parts.next().is_none()
+            && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        is_form
+            .then(|| Self::of_date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?))?
+    }
+
     /// Year, month from 1, day from 1.
     pub fn date(self) -> (u32, u32, u32) {
         let days = self.0.saturating_add(DAYS_BEFORE_1970);

@@ -246,6 +246,7 @@ fn in_dev_a_method_has_one_authorizer() {
             "--http=127.0.0.1:0",
             "--https=127.0.0.1:0",
             "--management=127.0.0.1:0",
+            "--management-api=127.0.0.1:0",
             "--plugin",
             &keys,
             "--plugin",

@@ -1,7 +1,5 @@
 //! Host and path to API and stage.
 
-use std::sync::Arc;
-
 use tollgate_model::api::EndpointType;
 use tollgate_model::compile::CanonicalPath;
 use tollgate_model::compile::hosts::Addressing;
@@ -40,7 +38,7 @@ pub fn locate(
         },
     };
     let located = located.ok_or(Refusal::NotLocated)?;
-    let stage: &Arc<StageRuntime> = located.stage;
+    let stage = located.stage.choose();
     if !is_visible(stage, &exchange.client.visibility) {
         return Err(Refusal::NotLocated);
     }

@@ -130,8 +130,9 @@ mod tests {
         );
         let mut stage = stage_with("", "{}", "type: token, authorizerUri: a", &BTreeMap::new());
         let runtime = Arc::get_mut(&mut stage).expect("nobody else has it");
-        runtime.compiled.api_key_source = tollgate_model::api::ApiKeySource::Header;
-        runtime.compiled.methods[0].api_key_required = wants_key;
+        let compiled = Arc::get_mut(&mut runtime.compiled).expect("nobody else has it");
+        compiled.api_key_source = tollgate_model::api::ApiKeySource::Header;
+        compiled.methods[0].api_key_required = wants_key;
         let registry = Registry::open(None).unwrap();
         let linked = registry.link(settings.unwrap()).unwrap();
         let throttles = StageThrottles { default: of_stage, methods: Vec::new() };

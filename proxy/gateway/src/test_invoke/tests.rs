@@ -38,6 +38,7 @@ fn gateway() -> Gateway {
     Gateway::bind(GatewayConfig {
         listeners: Vec::new(),
         management: ([127, 0, 0, 1], 0).into(),
+        companions: Vec::new(),
         workers: 1,
         limits: Limits::default(),
         certificates: Arc::new(Certificates::new()),

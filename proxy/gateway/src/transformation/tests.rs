@@ -24,7 +24,7 @@ use crate::phases::request_body::BodyReader;
 use crate::phases::{self, transform};
 use crate::proxy::{Sink, SinkError, Source};
 use crate::respond::LocalResponse;
-use crate::snapshot::StageRuntime;
+use crate::snapshot::{Release, StageRuntime};
 
 /// Adds `x-plugin: p` to both heads, and `!` to the end of both bodies.
 const MARKER: &str = r#"
@@ -132,7 +132,8 @@ fn routed(names: &[&str], loaded: &[(&str, &str)]) -> (RequestHead, Exchange) {
     let plugins = loaded.iter();
     let plugins =
         plugins.map(|(name, callbacks)| ((*name).to_owned(), plugin(name, callbacks))).collect();
-    let runtime = StageRuntime::new(stage(names), &Metrics::new(), Vec::new(), &plugins);
+    let runtime =
+        StageRuntime::new(stage(names), Release::Sole, &Metrics::new(), Vec::new(), &plugins);
     let mut exchange = Exchange::new(Arc::new(Client {
         source_ip: "127.0.0.1".into(),
         addresses: None,

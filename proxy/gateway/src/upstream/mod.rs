@@ -34,7 +34,7 @@ const RESOLUTION_TIME_TO_LIVE: Duration = Duration::from_secs(10);
 
 /// One place an integration can send requests to.
 pub struct Upstream {
-    /// Dense, unique in this process: the index into a worker's pool.
+    /// Unique in this process: what a worker's pool knows it by.
     pub id: u32,
     target: UpstreamTarget,
     addresses: Addresses,
@@ -114,7 +114,15 @@ impl Upstreams {
 
     /// Forgets upstreams that no snapshot refers to any more.
     pub fn forget_unused(&self) {
-        self.known.lock().retain(|_, upstream| Arc::strong_count(upstream) > 1);
+        let mut known = self.known.lock();
+        known.retain(|_, upstream| Arc::strong_count(upstream) > 1);
+        let enough = 2 * known.len();
+        known.shrink_to(enough);
+    }
+
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.known.lock().len()
     }
 
     /// An upstream for one request, whose authority came from the request itself: it is not

@@ -1,12 +1,14 @@
 //! Idle upstream connections, kept by the worker that made them.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use h2::client::SendRequest;
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -35,9 +37,9 @@ struct Shared {
 #[derive(Default)]
 struct Pool {
     /// By upstream id; the most recently used connection is last.
-    http1: Vec<Vec<Idle>>,
+    http1: HashMap<u32, Vec<Idle>, FixedState>,
     /// By upstream id; a handle is cloned for each request.
-    http2: Vec<Option<Shared>>,
+    http2: HashMap<u32, Shared, FixedState>,
     swept: bool,
 }
 
@@ -48,7 +50,7 @@ thread_local! {
 /// An idle HTTP/1.1 connection that is still open.
 pub fn take_http1(upstream: u32) -> Option<Http1Connection> {
     POOL.with_borrow_mut(|pool| {
-        let idle = pool.http1.get_mut(upstream as usize)?;
+        let idle = pool.http1.get_mut(&upstream)?;
         while let Some(mut candidate) = idle.pop() {
             if is_quiet(&mut candidate.connection) {
                 return Some(candidate.connection);
@@ -66,12 +68,9 @@ pub fn put_http1(upstream: u32, mut connection: Http1Connection, maximum: usize,
     }
     connection.buffer.shrink();
     POOL.with_borrow_mut(|pool| {
-        let slot = upstream as usize;
-        if pool.http1.len() <= slot {
-            pool.http1.resize_with(slot + 1, Vec::new);
-        }
-        if pool.http1[slot].len() < maximum {
-            pool.http1[slot].push(Idle { connection, since: Instant::now() });
+        let connections = pool.http1.entry(upstream).or_default();
+        if connections.len() < maximum {
+            connections.push(Idle { connection, since: Instant::now() });
         }
     });
     start_sweeper(idle);
@@ -80,7 +79,7 @@ pub fn put_http1(upstream: u32, mut connection: Http1Connection, maximum: usize,
 /// The worker's HTTP/2 connection to an upstream.
 pub fn http2(upstream: u32) -> Option<SendRequest<Bytes>> {
     POOL.with_borrow_mut(|pool| {
-        let shared = pool.http2.get_mut(upstream as usize)?.as_mut()?;
+        let shared = pool.http2.get_mut(&upstream)?;
         shared.last_used = Instant::now();
         Some(shared.connection.clone())
     })
@@ -90,11 +89,7 @@ pub fn http2(upstream: u32) -> Option<SendRequest<Bytes>> {
 /// sent on it for `idle`.
 pub fn put_http2(upstream: u32, connection: SendRequest<Bytes>, idle: Duration) {
     POOL.with_borrow_mut(|pool| {
-        let slot = upstream as usize;
-        if pool.http2.len() <= slot {
-            pool.http2.resize_with(slot + 1, || None);
-        }
-        pool.http2[slot] = Some(Shared { connection, last_used: Instant::now() });
+        pool.http2.insert(upstream, Shared { connection, last_used: Instant::now() });
     });
     start_sweeper(idle);
 }
@@ -102,9 +97,7 @@ pub fn put_http2(upstream: u32, connection: SendRequest<Bytes>, idle: Duration) 
 /// Forgets a connection that no longer takes requests.
 pub fn forget_http2(upstream: u32) {
     POOL.with_borrow_mut(|pool| {
-        if let Some(slot) = pool.http2.get_mut(upstream as usize) {
-            *slot = None;
-        }
+        pool.http2.remove(&upstream);
     });
 }
 
@@ -123,16 +116,18 @@ async fn sweep(idle: Duration) {
         let now = Instant::now();
         let expired: Vec<Idle> = POOL.with_borrow_mut(|pool| {
             let mut expired = Vec::new();
-            for connections in &mut pool.http1 {
+            // What has no connection any more leaves nothing behind: upstreams come and go.
+            pool.http1.retain(|_, connections| {
                 // Oldest first; also closes our side of what the upstream has closed.
                 let keep = |entry: &mut Idle| {
                     now.duration_since(entry.since) < idle && is_quiet(&mut entry.connection)
                 };
                 expired.extend(connections.extract_if(.., |entry| !keep(entry)));
-            }
-            for slot in &mut pool.http2 {
-                slot.take_if(|shared| now.duration_since(shared.last_used) >= idle);
-            }
+                !connections.is_empty()
+            });
+            pool.http1.shrink_to(2 * pool.http1.len());
+            pool.http2.retain(|_, shared| now.duration_since(shared.last_used) < idle);
+            pool.http2.shrink_to(2 * pool.http2.len());
             expired
         });
         drop(expired);
@@ -158,4 +153,36 @@ pub fn was_closed(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::NotConnected
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::protocols::l4::stream::Stream as TcpStream;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connection(to: &TcpListener) -> Http1Connection {
+        let stream = tokio::net::TcpStream::connect(to.local_addr().unwrap()).await.unwrap();
+        let io: Stream = Box::new(TcpStream::from(stream));
+        Http1Connection { io, buffer: ReadBuffer::default() }
+    }
+
+    #[tokio::test]
+    async fn an_upstream_without_connections_takes_no_place() {
+        const IDLE: Duration = Duration::from_millis(100);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // As large as ids become where stages come and go.
+        let ids = [3, 4_000_000_000];
+        for id in ids {
+            put_http1(id, connection(&listener).await, 8, IDLE);
+        }
+        assert!(take_http1(ids[0]).is_some() && take_http1(ids[0]).is_none());
+        assert!(take_http1(5).is_none());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while POOL.with_borrow(|pool| !pool.http1.is_empty()) {
+            assert!(Instant::now() < deadline, "nothing sweeps");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

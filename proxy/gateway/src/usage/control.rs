@@ -144,7 +144,7 @@ fn usage(registry: &Registry, plan: &str, head: &RequestHead) -> Result<Answer, 
     };
     let date = |name: &str| {
         let text = parameter(name).unwrap_or_default();
-        parse_date(text).ok_or_else(|| {
+        Day::parse(text).ok_or_else(|| {
             Answer::bad_request(format!("Invalid {name}: {text:?}; allowed: YYYY-MM-DD"))
         })
     };
@@ -211,15 +211,6 @@ fn in_json(plan: UsagePlanId, from: Day, to: Day, report: &UsageReport) -> Value
         usage["position"] = position.to_string().into();
     }
     usage
-}
-
-fn parse_date(text: &str) -> Option<Day> {
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_form = (year.len(), month.len(), day.len()) == (4, 2, 2)
-        && parts.next().is_none()
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    is_form.then(|| Day::of_date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?))?
 }
 
 fn date_text(day: Day) -> String {

@@ -68,7 +68,7 @@ pub struct StageLimits {
     pub(super) epoch: Instant,
     pub(super) clients: Option<Arc<ClientLimiter>>,
     pub(super) account: Option<Arc<Limiter>>,
-    /// In the order of the stage's methods.
+    /// In the order of the stage's methods; empty if none has any.
     pub(super) methods: Box<[Option<Arc<Limiter>>]>,
     pub(super) subscribers: Arc<Subscribers>,
     /// Of all plans.
@@ -388,14 +388,14 @@ mod tests {
         let limits = limits(&fixture, [9; 5]);
         assert_eq!(ask(&limits, 1), Ok(()));
         let plan = UsagePlanId::of_hash(1);
-        fixture.registry.forget_unused();
+        fixture.registry.forget_subscriptions();
         assert_eq!(fixture.registry.keys_of(plan).len(), 2);
         drop(limits);
-        fixture.registry.forget_unused();
+        fixture.registry.forget_subscriptions();
         // The first has counted something that the ledger doesn't know yet.
         assert_eq!(fixture.registry.keys_of(plan), [ApiKeyId::of_hash(1)]);
         fixture.flush();
-        fixture.registry.forget_unused();
+        fixture.registry.forget_subscriptions();
         assert!(fixture.registry.keys_of(plan).is_empty());
     }
 

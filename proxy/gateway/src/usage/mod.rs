@@ -29,14 +29,15 @@ pub mod benching;
 pub(crate) mod control;
 
 pub use id::{ApiKeyId, UsagePlanId};
-pub use ledger::LedgerError;
+pub use ledger::{DAYS_KEPT, DayOfUse, LedgerError};
+pub use report::{DEFAULT_PAGE, MAX_PAGE, ReportError, UsageQuery, UsageReport};
 pub use settings::{
     ApiKey, ApiKeyValue, ApiStage, InvalidApiKey, InvalidUsage, MethodThrottle, PlanQuota,
     StageThrottles, Throttle, UsagePlan, UsageSettings,
 };
 
 pub(crate) use limits::{Applicant, StageLimits, Throttled};
-pub(crate) use registry::Registry;
+pub(crate) use registry::{Linked, Registry};
 pub(crate) use subscribers::{ApiKeyPlace, BadKey};
 use subscription::Subscription;
 pub(crate) use writer::Writer;

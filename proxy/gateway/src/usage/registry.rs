@@ -1,6 +1,7 @@
 //! The buckets and counters of everything that is limited, for as long as something limits it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,11 +49,14 @@ struct Known {
     /// By plan and key.
     subscriptions: HashTable<Arc<Subscription>>,
     plans: HashMap<UsagePlanId, Option<PlanQuota>>,
-    /// By API, stage and method.
-    methods: HashMap<(ApiId, String, HttpMethod, String), Arc<Limiter>>,
+    /// By API and stage, so that a stage that goes is all that is looked at.
+    stages: HashMap<(ApiId, String), MethodLimiters>,
     account: Option<Arc<Limiter>>,
     clients: Option<Arc<ClientLimiter>>,
 }
+
+/// The buckets of a stage's methods that have a throttle.
+type MethodLimiters = HashMap<(HttpMethod, String), Arc<Limiter>>;
 
 /// Settings with their buckets and counters: what the stages of a snapshot share.
 pub struct Linked {
@@ -61,6 +65,13 @@ pub struct Linked {
     declared: Vec<UsagePlan>,
     rules: Arc<[PlanRules]>,
     subscribers: Arc<Subscribers>,
+}
+
+impl Linked {
+    /// How many hold the keys; the one that this is, too.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.subscribers)
+    }
 }
 
 impl Registry {
@@ -82,15 +93,14 @@ impl Registry {
 
     /// Says in the log, once a minute at most, that the account's throttle has refused a request:
     /// it is on without anyone having asked for it.
-    pub fn account_refused(&self, time: Duration) {
+    pub fn account_refused(&self, time: Duration, throttle: Option<Throttle>) {
         let minute = time.as_secs() / 60;
         if self.said_in.load(Ordering::Relaxed) == minute
             || self.said_in.swap(minute, Ordering::Relaxed) == minute
         {
             return;
         }
-        let account = self.known.lock().account.as_ref().map(|limiter| limiter.throttle);
-        if let Some(throttle) = account {
+        if let Some(throttle) = throttle {
             tracing::warn!(
                 rate = throttle.per_second(),
                 burst = throttle.burst(),
@@ -130,13 +140,11 @@ impl Registry {
         compiled: &CompiledStage,
         throttles: &StageThrottles,
     ) -> StageLimits {
-        let mut known = self.known.lock();
-        let methods = 0..compiled.methods.len();
         StageLimits {
             epoch: self.epoch,
             clients: linked.clients.clone(),
             account: Some(linked.account.clone()),
-            methods: methods.map(|method| known.method(compiled, method, throttles)).collect(),
+            methods: self.known.lock().methods(compiled, throttles),
             subscribers: linked.subscribers.clone(),
             plans: linked.rules.clone(),
             on_stage: linked.declared.iter().map(|plan| plan_on_stage(plan, compiled)).collect(),
@@ -144,10 +152,27 @@ impl Registry {
         }
     }
 
-    /// Drops what no snapshot has any more.
-    pub fn forget_unused(&self) {
+    /// Drops the buckets of a stage's methods that no snapshot has any more.
+    pub fn forget_methods(&self, api_id: ApiId, stage: String) {
+        let stages = &mut self.known.lock().stages;
+        if let Entry::Occupied(mut limiters) = stages.entry((api_id, stage)) {
+            limiters.get_mut().retain(|_, limiter| Arc::strong_count(limiter) > 1);
+            if limiters.get().is_empty() {
+                limiters.remove();
+            }
+        }
+        stages.shrink_to(2 * stages.len());
+    }
+
+    /// Stages that have throttled methods.
+    #[cfg(test)]
+    pub fn throttled_stages(&self) -> usize {
+        self.known.lock().stages.len()
+    }
+
+    /// Drops the counters of keys that no snapshot has any more.
+    pub fn forget_subscriptions(&self) {
         let mut known = self.known.lock();
-        known.methods.retain(|_, limiter| Arc::strong_count(limiter) > 1);
         known.subscriptions.retain(|it| Arc::strong_count(it) > 1 || it.has_counted());
         let Known { subscriptions, hasher, .. } = &mut *known;
         subscriptions.shrink_to_fit(|it| hash(hasher, it.plan, it.key));
@@ -320,24 +345,31 @@ impl Known {
         self.clients.clone()
     }
 
-    /// The bucket of a method, a full one if its throttle has changed.
-    fn method(
+    /// The buckets of a stage's methods, full ones where a throttle has changed. Empty if nothing
+    /// is throttled.
+    fn methods(
         &mut self,
         stage: &CompiledStage,
-        method: usize,
         throttles: &StageThrottles,
-    ) -> Option<Arc<Limiter>> {
-        let compiled = &stage.methods[method];
-        let path = &stage.resources[compiled.resource].path;
-        let own = throttles.methods.iter().find(|it| it.is_of(compiled.http_method, path));
-        let throttle = own.map(|it| it.throttle).or(throttles.default)?;
-        let (api_id, name) = (stage.api_id.clone(), stage.stage_name.clone());
-        let key = (api_id, name, compiled.http_method, path.clone());
-        let limiter = self.methods.entry(key).or_insert_with(|| Arc::new(Limiter::new(throttle)));
-        if limiter.throttle != throttle {
-            *limiter = Arc::new(Limiter::new(throttle));
+    ) -> Box<[Option<Arc<Limiter>>]> {
+        if *throttles == StageThrottles::default() {
+            return Box::default();
         }
-        Some(limiter.clone())
+        let key = (stage.api_id.clone(), stage.stage_name.clone());
+        let limiters = self.stages.entry(key).or_default();
+        let methods = stage.methods.iter().map(|method| {
+            let path = &stage.resources[method.resource].path;
+            let own = throttles.methods.iter().find(|it| it.is_of(method.http_method, path));
+            let throttle = own.map(|it| it.throttle).or(throttles.default)?;
+            let limiter = limiters
+                .entry((method.http_method, path.clone()))
+                .or_insert_with(|| Arc::new(Limiter::new(throttle)));
+            if limiter.throttle != throttle {
+                *limiter = Arc::new(Limiter::new(throttle));
+            }
+            Some(limiter.clone())
+        });
+        methods.collect()
     }
 }
 

@@ -108,11 +108,11 @@ pub enum InvalidApiKey {
 }
 
 /// Plans and keys that fit together, and the account's own throttle.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UsageSettings(Parts);
 
 /// What settings consist of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub account: Throttle,
     /// What each client address may ask; none is no limit.
@@ -274,6 +274,17 @@ impl UsageSettings {
     pub fn with_clients(mut self, throttle: Option<Throttle>) -> Self {
         self.0.clients = throttle;
         self
+    }
+
+    /// These and more plans and keys.
+    ///
+    /// # Errors
+    /// They don't fit together.
+    pub fn with_more(self, plans: Vec<UsagePlan>, keys: Vec<ApiKey>) -> Result<Self, InvalidUsage> {
+        let Parts { account, clients, plans: mut all_plans, keys: mut all_keys } = self.0;
+        all_plans.extend(plans);
+        all_keys.extend(keys);
+        Ok(Self::new(account, all_plans, all_keys)?.with_clients(clients))
     }
 
     /// Whether a plan has the stage, so that a key may be good for it.

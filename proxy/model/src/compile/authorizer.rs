@@ -183,7 +183,12 @@ impl<'a> MethodCompiler<'a> {
         if plugin.is_empty() {
             return Err(refuse(format!("its URI {PLUGIN_URI} names no plugin")));
         }
-        let identity = identity(definition).map_err(refuse)?;
+        let identity = Identity::compile(
+            definition.authorizer_type,
+            definition.identity_source.as_deref(),
+            definition.identity_validation_expression.as_deref(),
+        )
+        .map_err(refuse)?;
         let seconds = definition.result_ttl_in_seconds.map(|seconds| seconds.into());
         let mut time_to_live = seconds.map_or(DEFAULT_TIME_TO_LIVE, Duration::from_secs);
         if matches!(&identity, Identity::Request(sources) if sources.is_empty())
@@ -203,27 +208,35 @@ impl<'a> MethodCompiler<'a> {
     }
 }
 
-/// The error is API Gateway's text where it has one.
-fn identity(authorizer: &Authorizer) -> Result<Identity, String> {
-    let declared = authorizer.identity_source.as_deref().unwrap_or_default();
-    let sources = declared.split(',').map(str::trim).filter(|source| !source.is_empty());
-    let mut sources = sources
-        .map(|text| source(text).ok_or_else(|| invalid_parameter(text)))
-        .collect::<Result<Vec<_>, _>>()?;
-    if authorizer.authorizer_type == AuthorizerType::Request {
-        return Ok(Identity::Request(sources));
+impl Identity {
+    /// What an authorizer of this type finds its caller by; a Cognito one does it as TOKEN does.
+    ///
+    /// # Errors
+    /// API Gateway's text where it has one.
+    pub fn compile(
+        authorizer_type: AuthorizerType,
+        identity_source: Option<&str>,
+        validation_expression: Option<&str>,
+    ) -> Result<Self, String> {
+        let declared = identity_source.unwrap_or_default();
+        let sources = declared.split(',').map(str::trim).filter(|source| !source.is_empty());
+        let mut sources = sources
+            .map(|text| source(text).ok_or_else(|| invalid_parameter(text)))
+            .collect::<Result<Vec<_>, _>>()?;
+        if authorizer_type == AuthorizerType::Request {
+            return Ok(Identity::Request(sources));
+        }
+        let header = match (sources.pop(), sources.is_empty()) {
+            (Some(IdentitySource::Header(header)), true) => header,
+            (None, _) => DEFAULT_IDENTITY_HEADER.into(),
+            _ => return Err("a TOKEN authorizer has one header as its identity source".to_owned()),
+        };
+        let validation = validation_expression.filter(|expression| !expression.is_empty());
+        let validation = validation.map(JavaPattern::compile).transpose();
+        let validation = validation
+            .map_err(|problem| format!("identityValidationExpression can't be used: {problem}"))?;
+        Ok(Identity::Token { header, validation })
     }
-    let header = match (sources.pop(), sources.is_empty()) {
-        (Some(IdentitySource::Header(header)), true) => header,
-        (None, _) => DEFAULT_IDENTITY_HEADER.into(),
-        _ => return Err("a TOKEN authorizer has one header as its identity source".to_owned()),
-    };
-    let expression = authorizer.identity_validation_expression.as_deref();
-    let validation = expression.filter(|expression| !expression.is_empty());
-    let validation = validation.map(JavaPattern::compile).transpose();
-    let validation = validation
-        .map_err(|problem| format!("identityValidationExpression can't be used: {problem}"))?;
-    Ok(Identity::Token { header, validation })
 }
 
 fn source(text: &str) -> Option<IdentitySource> {

@@ -96,6 +96,14 @@ impl GatewayResponses {
         Ok(Self { customised })
     }
 
+    /// Whether a gateway response can be compiled.
+    ///
+    /// # Errors
+    /// API Gateway's message.
+    pub fn check(response: &GatewayResponse) -> Result<(), String> {
+        Customised::compile(response, &BTreeMap::new()).map(drop)
+    }
+
     /// Status, message and error type of a type before statuses, headers and templates are
     /// customised. The message is what `$context.error.message` is when the refusal has no text
     /// of its own.
@@ -178,8 +186,8 @@ impl GatewayResponses {
 }
 
 impl BuiltIn {
-    /// The table of `rest-api.md` §12.
-    fn of(response_type: GatewayResponseType) -> Self {
+    /// Of a type that isn't customised, by the table of `rest-api.md` §12.
+    pub fn of(response_type: GatewayResponseType) -> Self {
         use GatewayResponseType as T;
         let (status, message, error_type) = match response_type {
             T::AccessDenied => (403, None, "AccessDeniedException"),

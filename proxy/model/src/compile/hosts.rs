@@ -16,6 +16,8 @@
 //! Nothing here grows with the number of APIs: hosts, APIs, stages and single-segment mappings
 //! are in hash tables; a prefix is found by binary search and a short chain of links.
 
+use std::sync::Arc;
+
 use super::hash::FastMap;
 use super::path::decode;
 
@@ -23,28 +25,26 @@ use super::path::decode;
 const DEVELOPMENT_PREFIX: &str = "/_aws/execute-api/";
 
 /// All the addresses of a gateway. `T` is what the gateway keeps for a stage.
+///
+/// Domains name their stages, and a request looks the name up: a mapping to a stage that isn't
+/// there answers as if there were none, and stages come and go without building domains again.
 #[derive(Debug)]
 pub struct Hosts<T> {
-    stages: Vec<T>,
     /// Stages by API and name.
-    apis: FastMap<Box<str>, FastMap<Box<str>, usize>>,
+    apis: FastMap<Box<str>, FastMap<Box<str>, T>>,
     /// Host → API.
     default_endpoints: FastMap<Box<str>, Box<str>>,
-    domains: FastMap<Box<str>, Domain>,
-    /// By what follows the `*`: `.example.com`.
-    wildcards: FastMap<Box<str>, Domain>,
+    domains: Arc<Domains>,
     development_paths: bool,
-    fallback: Option<usize>,
+    fallback: Option<(Box<str>, Box<str>)>,
 }
 
-/// Collects addresses; [`HostsBuilder::build`] checks them.
-#[derive(Debug)]
-pub struct HostsBuilder<T> {
-    stages: Vec<(String, String, T)>,
-    default_endpoints: Vec<(String, String)>,
-    domains: Vec<CustomDomain>,
-    development_paths: bool,
-    fallback: Option<(String, String)>,
+/// Custom domain names that can stand beside each other.
+#[derive(Debug, Default)]
+pub struct Domains {
+    exact: FastMap<Box<str>, Domain>,
+    /// By what follows the `*`: `.example.com`.
+    wildcards: FastMap<Box<str>, Domain>,
 }
 
 /// A custom domain name and its base path mappings.
@@ -91,24 +91,46 @@ pub enum Addressing<'a> {
     Fallback,
 }
 
-/// Why addresses can't stand beside each other.
+/// Two of the same address can't stand beside each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostsError {
-    #[error("{place}: API {api_id}, stage {stage}, is not served by this gateway")]
-    UnknownStage { place: String, api_id: String, stage: String },
-    #[error("{0} is configured twice")]
-    Duplicate(String),
-}
+#[error("{0} is configured twice")]
+pub struct ConfiguredTwice(pub String);
 
 impl<T> Hosts<T> {
-    pub fn builder() -> HostsBuilder<T> {
-        HostsBuilder {
-            stages: Vec::new(),
-            default_endpoints: Vec::new(),
-            domains: Vec::new(),
+    pub fn new(domains: Arc<Domains>) -> Self {
+        Self {
+            apis: FastMap::default(),
+            default_endpoints: FastMap::default(),
+            domains,
             development_paths: false,
             fallback: None,
         }
+    }
+
+    /// Adds a stage, instead of one of the same API and name; the same API may have many.
+    pub fn stage(mut self, api_id: &str, stage_name: &str, stage: T) -> Self {
+        self.apis.entry(api_id.into()).or_default().insert(stage_name.into(), stage);
+        self
+    }
+
+    /// A host name under which the API's stages are the first path segment:
+    /// `{api_id}.execute-api.{region}.{suffix}`, in lower case. Not for an API whose default
+    /// endpoint is disabled.
+    pub fn default_endpoint(mut self, host: &str, api_id: &str) -> Self {
+        self.default_endpoints.insert(host.into(), api_id.into());
+        self
+    }
+
+    /// Serves `/_aws/execute-api/{api_id}/{stage}/…` on hosts that match nothing else.
+    pub fn development_paths(mut self) -> Self {
+        self.development_paths = true;
+        self
+    }
+
+    /// The stage served, without a stage segment, where nothing else matches.
+    pub fn fallback(mut self, api_id: &str, stage_name: &str) -> Self {
+        self.fallback = Some((api_id.into(), stage_name.into()));
+        self
     }
 
     /// `host` is lower case and without a port; `path` a canonical path. `None` answers 403
@@ -122,7 +144,7 @@ impl<T> Hosts<T> {
             if let Some(api_id) = self.default_endpoints.get(host) {
                 return self.locate_api(api_id, path);
             }
-            if let Some(domain) = self.domain(host) {
+            if let Some(domain) = self.domains.find(host) {
                 return self.locate_mapping(domain, path);
             }
         }
@@ -132,7 +154,8 @@ impl<T> Hosts<T> {
             let (api_id, rest) = first_segment(rest);
             return self.locate_stage(self.apis.get(api_id)?, rest, Addressing::Development);
         }
-        let stage = self.stages.get(self.fallback?)?;
+        let (api_id, stage_name) = self.fallback.as_ref()?;
+        let stage = self.apis.get(api_id)?.get(stage_name)?;
         Some(Located { stage, path, addressing: Addressing::Fallback })
     }
 
@@ -140,23 +163,6 @@ impl<T> Hosts<T> {
     /// in the path.
     pub fn locate_api<'a, 'p>(&'a self, api_id: &str, path: &'p str) -> Option<Located<'a, 'p, T>> {
         self.locate_stage(self.apis.get(api_id)?, path, Addressing::DefaultEndpoint)
-    }
-
-    /// All stages, in the order they were given to the builder.
-    pub fn stages(&self) -> &[T] {
-        &self.stages
-    }
-
-    /// The domain of that name, else the longest wildcard that covers it. A host name has at most
-    /// 127 labels.
-    fn domain(&self, host: &str) -> Option<&Domain> {
-        if let Some(domain) = self.domains.get(host) {
-            return Some(domain);
-        }
-        if self.wildcards.is_empty() {
-            return None;
-        }
-        memchr::memchr_iter(b'.', host.as_bytes()).find_map(|dot| self.wildcards.get(&host[dot..]))
     }
 
     fn locate_mapping<'a, 'p>(
@@ -169,25 +175,22 @@ impl<T> Hosts<T> {
             name: &domain.name,
             base_path: mapping.base_path.as_deref(),
         };
-        match &mapping.target {
-            MappingTarget::Stage(stage) => {
-                Some(Located { stage: self.stages.get(*stage)?, path: rest, addressing })
-            }
-            MappingTarget::Api(api_id) => {
-                self.locate_stage(self.apis.get(api_id)?, rest, addressing)
-            }
+        let stages = self.apis.get(&mapping.api_id)?;
+        match &mapping.stage {
+            Some(stage) => Some(Located { stage: stages.get(stage)?, path: rest, addressing }),
+            None => self.locate_stage(stages, rest, addressing),
         }
     }
 
     /// Takes the stage from the path's first segment.
     fn locate_stage<'a, 'p>(
         &'a self,
-        stages: &'a FastMap<Box<str>, usize>,
+        stages: &'a FastMap<Box<str>, T>,
         path: &'p str,
         addressing: Addressing<'a>,
     ) -> Option<Located<'a, 'p, T>> {
         let (stage_name, rest) = first_segment(path);
-        let stage = self.stages.get(*stages.get(&*decode(stage_name))?)?;
+        let stage = stages.get(&*decode(stage_name))?;
         Some(Located { stage, path: rest, addressing })
     }
 }
@@ -199,6 +202,38 @@ fn first_segment(path: &str) -> (&str, &str) {
     match path.find('/') {
         Some(slash) => path.split_at(slash),
         None => (path, "/"),
+    }
+}
+
+impl Domains {
+    /// # Errors
+    /// Two domains have the same name, or two mappings of one the same base path.
+    pub fn new(configured: Vec<CustomDomain>) -> Result<Self, ConfiguredTwice> {
+        let mut domains = Self::default();
+        for mut domain in configured {
+            domain.name.make_ascii_lowercase();
+            let name = domain.name.clone();
+            let replaced = match name.strip_prefix('*') {
+                Some(suffix) => domains.wildcards.insert(suffix.into(), Domain::build(domain)?),
+                None => domains.exact.insert(name.as_str().into(), Domain::build(domain)?),
+            };
+            if replaced.is_some() {
+                return Err(ConfiguredTwice(format!("domain {name}")));
+            }
+        }
+        Ok(domains)
+    }
+
+    /// The domain of that name, else the longest wildcard that covers it. A host name has at most
+    /// 127 labels.
+    fn find(&self, host: &str) -> Option<&Domain> {
+        if let Some(domain) = self.exact.get(host) {
+            return Some(domain);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        memchr::memchr_iter(b'.', host.as_bytes()).find_map(|dot| self.wildcards.get(&host[dot..]))
     }
 }
 
@@ -214,14 +249,9 @@ struct Domain {
 #[derive(Debug)]
 struct Mapping {
     base_path: Option<Box<str>>,
-    target: MappingTarget,
-}
-
-#[derive(Debug)]
-enum MappingTarget {
-    Stage(usize),
-    /// The stage is in the path.
-    Api(Box<str>),
+    api_id: Box<str>,
+    /// `None`: in the path.
+    stage: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -260,10 +290,7 @@ impl Domain {
         Some((self.mappings.get(mapping)?, rest))
     }
 
-    fn build(
-        domain: CustomDomain,
-        apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>,
-    ) -> Result<Self, HostsError> {
+    fn build(domain: CustomDomain) -> Result<Self, ConfiguredTwice> {
         let multi = domain
             .mappings
             .iter()
@@ -273,8 +300,6 @@ impl Domain {
         let mut catch_all = None;
         let mut mappings = Vec::new();
         for (index, mapping) in domain.mappings.into_iter().enumerate() {
-            let shown = mapping.base_path.as_deref().unwrap_or("(none)");
-            let place = format!("domain {}, base path mapping {shown}", domain.name);
             let replaced = match &mapping.base_path {
                 None => catch_all.replace(index),
                 Some(path) => {
@@ -287,32 +312,19 @@ impl Domain {
                 }
             };
             if replaced.is_some() {
-                return Err(HostsError::Duplicate(place));
+                let base_path = mapping.base_path.as_deref().unwrap_or("(none)");
+                let place = format!("domain {}, base path mapping {base_path}", domain.name);
+                return Err(ConfiguredTwice(place));
             }
-            let target =
-                MappingTarget::find(&mapping, apis).ok_or_else(|| HostsError::UnknownStage {
-                    place,
-                    api_id: mapping.api_id.clone(),
-                    stage: mapping.stage.clone().unwrap_or_else(|| "(any)".to_owned()),
-                })?;
-            mappings.push(Mapping { base_path: mapping.base_path.map(Into::into), target });
+            mappings.push(Mapping {
+                base_path: mapping.base_path.map(Into::into),
+                api_id: mapping.api_id.into(),
+                stage: mapping.stage.map(Into::into),
+            });
         }
         let base_paths =
             if multi { BasePaths::Multi(linked(prefixes)) } else { BasePaths::Single(single) };
         Ok(Self { name: domain.name.into(), mappings, catch_all, base_paths })
-    }
-}
-
-impl MappingTarget {
-    fn find(
-        mapping: &BasePathMapping,
-        apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>,
-    ) -> Option<Self> {
-        let stages = apis.get(mapping.api_id.as_str())?;
-        match &mapping.stage {
-            Some(stage) => stages.get(stage.as_str()).map(|stage| Self::Stage(*stage)),
-            None => Some(Self::Api(mapping.api_id.as_str().into())),
-        }
     }
 }
 
@@ -335,105 +347,6 @@ fn longest_prefix<'d>(prefixes: &'d [Prefix], path: &str) -> Option<&'d Prefix> 
         at = prefix.shorter;
     }
     None
-}
-
-impl<T> HostsBuilder<T> {
-    /// A stage; the same API may have many.
-    pub fn stage(mut self, api_id: &str, stage_name: &str, stage: T) -> Self {
-        self.stages.push((api_id.to_owned(), stage_name.to_owned(), stage));
-        self
-    }
-
-    /// A host name under which the API's stages are the first path segment:
-    /// `{api_id}.execute-api.{region}.{suffix}`. Not for an API whose default endpoint is
-    /// disabled.
-    pub fn default_endpoint(mut self, host: &str, api_id: &str) -> Self {
-        self.default_endpoints.push((host.to_ascii_lowercase(), api_id.to_owned()));
-        self
-    }
-
-    pub fn domain(mut self, domain: CustomDomain) -> Self {
-        self.domains.push(domain);
-        self
-    }
-
-    /// Serves `/_aws/execute-api/{api_id}/{stage}/…` on hosts that match nothing else.
-    pub fn development_paths(mut self) -> Self {
-        self.development_paths = true;
-        self
-    }
-
-    /// The stage served, without a stage segment, where nothing else matches.
-    pub fn fallback(mut self, api_id: &str, stage_name: &str) -> Self {
-        self.fallback = Some((api_id.to_owned(), stage_name.to_owned()));
-        self
-    }
-
-    pub fn build(self) -> Result<Hosts<T>, HostsError> {
-        let mut apis: FastMap<Box<str>, FastMap<Box<str>, usize>> = FastMap::default();
-        let mut stages = Vec::with_capacity(self.stages.len());
-        for (api_id, stage_name, stage) in self.stages {
-            let of_api = apis.entry(api_id.as_str().into()).or_default();
-            if of_api.insert(stage_name.as_str().into(), stages.len()).is_some() {
-                return Err(HostsError::Duplicate(format!("API {api_id}, stage {stage_name}")));
-            }
-            stages.push(stage);
-        }
-        let mut default_endpoints = FastMap::default();
-        for (host, api_id) in self.default_endpoints {
-            if default_endpoints.insert(host.as_str().into(), api_id.into()).is_some() {
-                return Err(HostsError::Duplicate(format!("host {host}")));
-            }
-        }
-        let (domains, wildcards) = domains(self.domains, &apis)?;
-        let fallback = match self.fallback {
-            None => None,
-            Some((api_id, stage)) => {
-                match apis.get(api_id.as_str()).and_then(|stages| stages.get(stage.as_str())) {
-                    Some(stage) => Some(*stage),
-                    None => {
-                        return Err(HostsError::UnknownStage {
-                            place: "fallback".to_owned(),
-                            api_id,
-                            stage,
-                        });
-                    }
-                }
-            }
-        };
-        let development_paths = self.development_paths;
-        Ok(Hosts {
-            stages,
-            apis,
-            default_endpoints,
-            domains,
-            wildcards,
-            development_paths,
-            fallback,
-        })
-    }
-}
-
-type Domains = FastMap<Box<str>, Domain>;
-
-/// Exact and wildcard domains.
-fn domains(
-    configured: Vec<CustomDomain>,
-    apis: &FastMap<Box<str>, FastMap<Box<str>, usize>>,
-) -> Result<(Domains, Domains), HostsError> {
-    let (mut exact, mut wildcards) = (Domains::default(), Domains::default());
-    for mut domain in configured {
-        domain.name.make_ascii_lowercase();
-        let name = domain.name.clone();
-        let replaced = match name.strip_prefix('*') {
-            Some(suffix) => wildcards.insert(suffix.into(), Domain::build(domain, apis)?),
-            None => exact.insert(name.as_str().into(), Domain::build(domain, apis)?),
-        };
-        if replaced.is_some() {
-            return Err(HostsError::Duplicate(format!("domain {name}")));
-        }
-    }
-    Ok((exact, wildcards))
 }
 
 #[cfg(test)]

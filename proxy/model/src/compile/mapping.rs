@@ -13,6 +13,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 use tollgate_template::{JsonBody, JsonPath};
@@ -215,6 +216,61 @@ impl BodyJson {
             .as_ref()
             .map_err(|InvalidJson| MappingError::InvalidJson)
     }
+}
+
+/// `Parameter names must be unique…`
+pub(crate) const REPEATED_NAME: &str =
+    "Parameter names must be unique across querystring, header and path";
+
+/// Checks `integration.request.{path|querystring|header}.NAME` ← `expression` as compiling does.
+/// `request_parameters` are those of the method.
+///
+/// # Errors
+/// API Gateway's message.
+pub fn check_request_mapping(
+    destination: &str,
+    expression: &str,
+    request_parameters: &BTreeMap<String, bool>,
+    resource_path: &str,
+) -> Result<(), String> {
+    let stage_variables = &BTreeMap::new();
+    let scope = parse::Scope { request_parameters, resource_path, stage_variables };
+    parse::request_mapping(destination, expression, &scope).map(drop)
+}
+
+/// Checks `method.response.header.NAME` ← `expression` as compiling does. `declared` are the
+/// parameters of the method response.
+///
+/// # Errors
+/// API Gateway's message.
+pub fn check_response_mapping(
+    destination: &str,
+    expression: &str,
+    declared: Option<&BTreeMap<String, bool>>,
+) -> Result<(), String> {
+    parse::response_mapping(destination, expression, declared, &BTreeMap::new()).map(drop)
+}
+
+/// Checks a parameter that a method declares: `method.request.{path|querystring|header}.NAME`, or
+/// `method.response.header.NAME`; `locations` are those before the name.
+///
+/// # Errors
+/// API Gateway's message.
+pub fn check_declared_parameter(parameter: &str, locations: &[&str]) -> Result<(), String> {
+    match locations.iter().find_map(|location| parameter.strip_prefix(location)) {
+        Some(name) => parse::check_name(name),
+        None => Err(parse::invalid_expression(parameter)),
+    }
+}
+
+/// Checks that no name stands in two locations of a request.
+///
+/// # Errors
+/// API Gateway's message.
+pub fn check_unique_names<'p>(
+    parameters: impl IntoIterator<Item = &'p str>,
+) -> Result<(), &'static str> {
+    parse::repeated_name(parameters).map_or(Ok(()), |_| Err(REPEATED_NAME))
 }
 
 /// A header's value without control characters, which become spaces.

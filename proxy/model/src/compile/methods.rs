@@ -13,8 +13,10 @@ use tollgate_template::{MAX_TEMPLATE_BYTES, Template};
 
 use super::authorizer::Authorizers;
 use super::body::RequestBody;
-use super::mapping::parse::{Parsed, Scope, request_mapping, response_mapping};
-use super::mapping::{Destination, RequestMapping, RequestSource, ResponseMapping, ResponseSource};
+use super::mapping::parse::{Parsed, Scope, repeated_name, request_mapping, response_mapping};
+use super::mapping::{
+    Destination, REPEATED_NAME, RequestMapping, RequestSource, ResponseMapping, ResponseSource,
+};
 use super::response::{CompiledResponse, IntegrationResponses, PatternCompiler, ResponseTemplate};
 use super::stage::{
     CompiledIntegration, CompiledMethod, HttpIntegration, Target, UpstreamConnection,
@@ -204,17 +206,12 @@ impl<'a> MethodCompiler<'a> {
             resource_path: place.path,
             stage_variables: &self.settings.stage_variables,
         };
-        let mut names = HashMap::new();
+        let destinations = integration.request_parameters.keys().map(String::as_str);
+        if let Some(name) = repeated_name(destinations) {
+            return Err(place.error(format!("{REPEATED_NAME}: {name}")));
+        }
         let mut mappings = Vec::with_capacity(integration.request_parameters.len());
         for (destination, expression) in &integration.request_parameters {
-            let (location, name) = destination
-                .rsplit_once("request.")
-                .and_then(|(_, rest)| rest.split_once('.'))
-                .unwrap_or_default();
-            if names.insert(name, location).is_some_and(|other| other != location) {
-                let message = "Parameter names must be unique across querystring, header and path";
-                return Err(place.error(format!("{message}: {name}")));
-            }
             match request_mapping(destination, expression, &scope)
                 .map_err(|message| place.error(message))?
             {

@@ -46,7 +46,8 @@ pub use content::{BinaryMediaTypes, ContentError};
 pub use gateway_response::{BuiltIn, GatewayResponseValues, GatewayResponses, Rendered};
 pub use mapping::{
     BodyJson, Destination, Mapped, MappingError, RequestMapping, RequestSource, RequestValues,
-    ResponseMapping, ResponseSource, ResponseValues,
+    ResponseMapping, ResponseSource, ResponseValues, check_declared_parameter,
+    check_request_mapping, check_response_mapping, check_unique_names,
 };
 pub use methods::{DEFAULT_INTEGRATION_TIMEOUT, MINIMUM_INTEGRATION_TIMEOUT};
 pub use overrides::{RequestOverrides, ResponseOverride};
@@ -58,14 +59,15 @@ pub use stage::{
     CompiledAuthorization, CompiledIntegration, CompiledMethod, CompiledPolicy, CompiledResource,
     CompiledStage, HttpIntegration, Scheme, Target, UpstreamConnection, UpstreamTarget,
 };
+pub use tollgate_template::MAX_TEMPLATE_BYTES;
 pub use unserved::UnservedConstruct;
-pub use uri::{UriTemplate, UriValue};
-pub use validate::{CompiledValidator, ValidationFailure};
+pub use uri::{UriTemplate, UriValue, check_http_uri};
+pub use validate::{CompiledValidator, ValidationFailure, check_schema};
 
 use methods::{MethodCompiler, Place};
 use unserved::Unserved;
 
-use crate::api::{Api, ApiId, EndpointType, Protocol};
+use crate::api::{Api, ApiId, EndpointType, Protocol, Resource};
 
 /// What a stage adds to an API's definition.
 #[derive(Clone, Debug)]
@@ -197,15 +199,18 @@ where
     }
 }
 
-/// Ids as API Gateway's: six characters of `[a-z0-9]`.
+/// Ids as API Gateway's: six characters of `[a-z0-9]`. One of the path where the resource has none.
 fn resources(api: &Api) -> Vec<CompiledResource> {
-    let mut taken = std::collections::HashSet::new();
-    let id = |path: &String| {
+    let given = api.resources.values().filter_map(|resource| resource.id.clone());
+    let mut taken: std::collections::HashSet<String> = given.collect();
+    let mut id = |path: &String| {
         let mut ids = (0..=u8::MAX).map(|salt| resource_id(hash::stable(path, salt)));
         // 36^6 ids for at most a few thousand resources: a second try is rare already.
         ids.find(|id| taken.insert(id.clone())).unwrap_or_default()
     };
-    let ids: Vec<String> = api.resources.keys().map(id).collect();
+    let known =
+        |(path, resource): (&String, &Resource)| resource.id.clone().unwrap_or_else(|| id(path));
+    let ids: Vec<String> = api.resources.iter().map(known).collect();
     let resource = |(id, path): (String, &String)| CompiledResource { id, path: path.clone() };
     ids.into_iter().zip(api.resources.keys()).map(resource).collect()
 }

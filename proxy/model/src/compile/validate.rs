@@ -19,12 +19,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::body::{DEFAULT_MEDIA_TYPE, media_type};
 use super::mapping::RequestValues;
 use super::unserved::Unserved;
-use crate::api::{Api, Method, RequestValidator};
+use crate::api::{Api, Method, Model, RequestValidator};
 
 mod build;
 mod check;
@@ -195,6 +196,20 @@ impl RequiredParameter {
         };
         value.is_some_and(|value| !value.trim().is_empty())
     }
+}
+
+/// Whether API Gateway would take a schema as a model: what it refers to need not be there.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_schema(schema: Value) -> Result<(), String> {
+    const NAME: &str = "";
+    let model = Model { content_type: String::new(), description: None, schema };
+    let models = IndexMap::from([(NAME.to_owned(), model)]);
+    let mut unserved = Unserved::default();
+    let mut builder = Builder::new(&models, &mut unserved);
+    builder.model(NAME);
+    builder.build().map(drop).map_err(|malformed| malformed.message)
 }
 
 /// The models of one deployment that its validators hold bodies against.

@@ -36,6 +36,7 @@ use std::fmt;
 use crate::api::Api;
 
 pub use export::{ExportFormat, export};
+pub use paths::{MAX_PATH, check_path_part};
 
 /// What an import needs besides the definition itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,8 +83,20 @@ pub enum BasePathMode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     pub api: Api,
+    pub declared: Declared,
     /// In the order of the definition's lines.
     pub warnings: Vec<Warning>,
+}
+
+/// Whether the definition itself says what in [`Api`] is there anyway: an import into an API keeps
+/// the API's own otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    pub title: bool,
+    /// Also by `vpcEndpointIds`, which only private APIs have.
+    pub endpoint_type: bool,
+    pub disable_execute_api_endpoint: bool,
+    pub api_key_source: bool,
 }
 
 /// Something that was read and is not, or not wholly, taken over.
@@ -96,6 +109,17 @@ pub struct Warning {
     /// `cookie parameter`, `x-amazon-apigateway-foo`.
     pub construct: String,
     pub message: String,
+}
+
+impl Warning {
+    /// Whether it is of something that has no effect with API Gateway either and that API Gateway
+    /// takes without a word: documentation, and extensions for other tools.
+    pub fn is_of_no_effect(&self) -> bool {
+        let foreign = self.construct.starts_with("x-")
+            && !self.construct.starts_with("x-amazon-apigateway-")
+            && !self.construct.starts_with("x-tollgate-");
+        foreign || self.message == "documentation only; not kept"
+    }
 }
 
 impl fmt::Display for Warning {
@@ -159,6 +183,17 @@ impl fmt::Display for Prefix<'_> {
     }
 }
 
+/// `x-amazon-apigateway-documentation` of a document that need not be a whole definition. `text`
+/// is JSON or YAML.
+///
+/// # Errors
+///
+/// For a text that is neither, or exceeds the bounds of [`import`].
+pub fn documentation(text: &str) -> Result<Option<serde_json::Value>, ImportError> {
+    let root = document::parse(text)?.root;
+    Ok(root.get("x-amazon-apigateway-documentation").map(document::Node::to_value))
+}
+
 /// Reads an OpenAPI definition. `text` is JSON or YAML, whatever the file is called.
 ///
 /// # Errors
@@ -181,7 +216,8 @@ pub fn import(text: &str, options: &ImportOptions) -> Result<Imported, ImportErr
     warnings.extend(intrinsics::resolve(&mut root, options)?);
     let mut reader = reader::Reader::new(&root, dialect, options);
     let api = root::read(&mut reader)?;
+    let declared = root::declared_itself(&root);
     warnings.extend(reader.into_warnings());
     warnings.sort_by_key(|warning| warning.line.unwrap_or(usize::MAX));
-    Ok(Imported { api, warnings })
+    Ok(Imported { api, declared, warnings })
 }

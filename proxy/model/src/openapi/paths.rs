@@ -9,7 +9,7 @@ use super::{BasePathMode, ImportError, operation};
 use crate::api::{Api, HttpMethod, Protocol, Resource};
 
 /// Bytes of a resource path. API Gateway's own bound is that of the method's ARN.
-const MAX_PATH: usize = 1_600;
+pub const MAX_PATH: usize = 1_600;
 pub(super) const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
 /// The path of an HTTP API's `$default` route.
 pub(super) const DEFAULT_ROUTE: &str = "/$default";
@@ -115,26 +115,39 @@ fn resource_path(
     Ok(path)
 }
 
+/// Checks a path part of a REST API: `pets`, `{id}`, `{proxy+}`.
+///
+/// # Errors
+/// API Gateway's message.
+pub fn check_path_part(part: &str) -> Result<(), String> {
+    check_part(part, b"")
+}
+
 fn check_segment(reader: &Reader<'_>, node: &Node<'_>, segment: &str) -> Result<(), ImportError> {
+    let also: &[u8] = match reader.protocol {
+        Protocol::Rest => b"",
+        // HTTP APIs take what a URL's path may hold.
+        Protocol::Http => b"$!'()*@~%;&=",
+    };
+    check_part(segment, also).map_err(|message| reader.error(node, message))
+}
+
+/// `also` may be in it besides what any API allows.
+fn check_part(segment: &str, also: &[u8]) -> Result<(), String> {
     if segment.is_empty() {
-        return Err(reader.error(node, "Resource's path part must be specified"));
+        return Err("Resource's path part must be specified".to_owned());
     }
     let name = match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         Some(variable) => variable.strip_suffix('+').unwrap_or(variable),
         None => segment,
     };
-    let allowed = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            || b"_-.,:".contains(&byte)
-            // HTTP APIs take what a URL's path may hold.
-            || (reader.protocol == Protocol::Http && b"$!'()*@~%;&=".contains(&byte))
-    };
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,:".contains(&byte) || also.contains(&byte);
     if name.is_empty() || !name.bytes().all(allowed) {
-        let message = format!(
+        return Err(format!(
             "Resource's path part only allow a-zA-Z0-9._-:, and curly braces at the beginning and \
              the end and an optional plus sign before the closing brace: {segment}"
-        );
-        return Err(reader.error(node, message));
+        ));
     }
     Ok(())
 }

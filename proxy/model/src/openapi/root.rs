@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::ImportError;
 use super::document::{Kind, Map, Node};
 use super::reader::{Dialect, Reader};
 use super::security::Schemes;
+use super::{Declared, ImportError};
 use super::{models, paths, responses};
 use crate::api::{Api, ApiKeySource, EndpointType, Protocol, RequestValidator};
 
@@ -43,7 +43,7 @@ const KNOWN: [&str; 33] = [
     "x-amazon-apigateway-cors",
     "x-amazon-apigateway-documentation",
     "x-amazon-apigateway-endpoint-access-mode",
-    "x-amazon-apigateway-endpoint-configuration",
+    ENDPOINT,
     "x-amazon-apigateway-gateway-responses",
     "x-amazon-apigateway-importexport-version",
     "x-amazon-apigateway-minimum-compression-size",
@@ -65,6 +65,7 @@ const ONLY_SWAGGER: [&str; 8] = [
     "responses",
 ];
 const ONLY_OPENAPI: [&str; 3] = ["servers", "components", "jsonSchemaDialect"];
+const ENDPOINT: &str = "x-amazon-apigateway-endpoint-configuration";
 const SECURITY_POLICY: &str = "x-amazon-apigateway-security-policy";
 /// Ours, at the root and in operations: plugins that change requests and responses.
 pub(super) const TRANSFORMERS: &str = "x-tollgate-transformers";
@@ -123,6 +124,23 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Api, ImportError> {
     paths::read(reader, &schemes, &mut api)?;
     api.authorizers = schemes.into_authorizers();
     Ok(api)
+}
+
+/// What the document says itself, of all that has a default.
+pub(super) fn declared_itself(root: &Node<'_>) -> Declared {
+    let has = |node: &Node<'_>, key: &str| node.get(key).is_some_and(|value| !value.is_null());
+    let servers = root.get("servers").map(|node| &node.kind);
+    let servers = match servers {
+        Some(Kind::Seq(servers)) => servers.as_slice(),
+        _ => &[],
+    };
+    let endpoints = || servers.iter().chain([root]).filter_map(|place| place.get(ENDPOINT));
+    Declared {
+        title: root.get("info").is_some_and(|info| has(info, "title")),
+        endpoint_type: endpoints().any(|it| has(it, "types") || has(it, "vpcEndpointIds")),
+        disable_execute_api_endpoint: endpoints().any(|it| has(it, "disableExecuteApiEndpoint")),
+        api_key_source: has(root, "x-amazon-apigateway-api-key-source"),
+    }
 }
 
 /// Everything at the root that does not depend on paths, models and security schemes.
@@ -284,7 +302,6 @@ struct Endpoint {
 
 /// `x-amazon-apigateway-endpoint-configuration`, at the root or in a server.
 fn endpoint(reader: &mut Reader<'_>) -> Result<Endpoint, ImportError> {
-    const KEY: &str = "x-amazon-apigateway-endpoint-configuration";
     const KNOWN: [&str; 4] =
         ["types", "vpcEndpointIds", "disableExecuteApiEndpoint", "ipAddressType"];
     let root = reader.root;
@@ -296,9 +313,9 @@ fn endpoint(reader: &mut Reader<'_>) -> Result<Endpoint, ImportError> {
     };
     let servers = reader.list(root, "servers")?;
     for server in servers {
-        reader.warn_extensions(server, &[KEY]);
+        reader.warn_extensions(server, &[ENDPOINT]);
     }
-    for node in servers.iter().chain([root]).filter_map(|place| place.get(KEY)) {
+    for node in servers.iter().chain([root]).filter_map(|place| place.get(ENDPOINT)) {
         let map = reader.as_map(node)?;
         reader.warn_unknown_keys(map, &KNOWN);
         endpoint.vpc_endpoint_ids.extend(reader.texts(node, "vpcEndpointIds")?);

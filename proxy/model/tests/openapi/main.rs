@@ -5,6 +5,7 @@ mod document;
 mod extensions;
 mod intrinsics;
 mod protocols;
+mod records;
 mod rest_rules;
 mod robustness;
 mod speed;

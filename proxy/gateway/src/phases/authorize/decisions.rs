@@ -58,6 +58,11 @@ impl Decisions {
         is_valid.then(|| decision.authorized.clone())
     }
 
+    /// Finds none of those kept so far any more.
+    pub fn forget(&self) {
+        self.cache.invalidate_all();
+    }
+
     /// Keeps a decision for as long as the authorizer and the plugin allow.
     pub fn keep(
         &self,

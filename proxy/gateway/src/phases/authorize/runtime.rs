@@ -54,6 +54,14 @@ impl AuthorizerRuntime {
         }
     }
 
+    /// Asks the plugin about the next request of every caller. What the plugin is being asked
+    /// just now is kept.
+    pub fn forget_decisions(&self) {
+        if let Some(decisions) = &self.decisions {
+            decisions.forget();
+        }
+    }
+
     /// Whether the plugin wants the request's body.
     pub fn needs_body(&self) -> bool {
         self.plugin.as_ref().is_some_and(|plugin| plugin.current().settings().body)

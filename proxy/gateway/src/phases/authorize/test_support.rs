@@ -12,7 +12,7 @@ use crate::config::Visibility;
 use crate::exchange::{Client, Exchange, TlsDetails};
 use crate::head::{Field, Known, RequestHead, Span};
 use crate::metrics::Metrics;
-use crate::snapshot::StageRuntime;
+use crate::snapshot::{Release, StageRuntime};
 
 pub fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
     let mut head = RequestHead::default();
@@ -76,7 +76,7 @@ components:
         method_transformers: BTreeMap::new(),
     };
     let compiled = compile(&imported.api, &settings).expect("compiles").stage;
-    Arc::new(StageRuntime::new(compiled, &Metrics::new(), Vec::new(), plugins))
+    Arc::new(StageRuntime::new(compiled, Release::Sole, &Metrics::new(), Vec::new(), plugins))
 }
 
 /// An exchange whose request was located and routed.

@@ -17,8 +17,9 @@ fn domain(name: &str, mappings: &[&str]) -> CustomDomain {
     CustomDomain { name: name.to_owned(), mappings: mappings.iter().map(mapping).collect() }
 }
 
-fn builder() -> HostsBuilder<&'static str> {
-    Hosts::builder()
+fn with_domains(domains: &[CustomDomain]) -> Hosts<&'static str> {
+    let domains = Domains::new(domains.to_vec()).expect("they differ");
+    Hosts::new(Arc::new(domains))
         .stage("aaa", "prod", "aaa/prod")
         .stage("aaa", "dev", "aaa/dev")
         .stage("bbb", "v1", "bbb/v1")
@@ -48,7 +49,7 @@ fn check(hosts: &Hosts<&'static str>, cases: &[(&str, &str)]) {
 
 #[test]
 fn a_default_host_has_the_stage_in_the_path() {
-    let hosts = builder().fallback("bbb", "v1").build().expect("builds");
+    let hosts = with_domains(&[]).fallback("bbb", "v1");
     check(
         &hosts,
         &[
@@ -72,7 +73,7 @@ fn a_default_host_has_the_stage_in_the_path() {
 #[test]
 fn single_level_mappings_compare_whole_segments() {
     let mappings = ["orders = aaa/prod", "any-stage = aaa", "(none) = bbb/v1"];
-    let hosts = builder().domain(domain("API.example.com", &mappings)).build().expect("builds");
+    let hosts = with_domains(&[domain("API.example.com", &mappings)]);
     check(
         &hosts,
         &[
@@ -90,11 +91,8 @@ fn single_level_mappings_compare_whole_segments() {
 
 #[test]
 fn a_domain_without_a_catch_all_forbids_other_paths() {
-    let hosts = builder()
-        .domain(domain("api.example.com", &["orders = aaa/prod"]))
-        .fallback("bbb", "v1")
-        .build()
-        .expect("builds");
+    let hosts =
+        with_domains(&[domain("api.example.com", &["orders = aaa/prod"])]).fallback("bbb", "v1");
     check(
         &hosts,
         &[("api.example.com /other", "-"), ("other.example.com /other", "bbb/v1 /other")],
@@ -110,7 +108,7 @@ fn one_multi_level_mapping_makes_its_domain_match_string_prefixes() {
         "p = aaa",
         "(none) = bbb/v1",
     ];
-    let hosts = builder().domain(domain("api.example.com", &mappings)).build().expect("builds");
+    let hosts = with_domains(&[domain("api.example.com", &mappings)]);
     check(
         &hosts,
         &[
@@ -130,12 +128,11 @@ fn one_multi_level_mapping_makes_its_domain_match_string_prefixes() {
 
 #[test]
 fn the_exact_domain_then_the_longest_wildcard_wins() {
-    let hosts = builder()
-        .domain(domain("api.example.com", &["(none) = aaa/prod"]))
-        .domain(domain("*.example.com", &["(none) = aaa/dev"]))
-        .domain(domain("*.eu.example.com", &["(none) = bbb/v1"]))
-        .build()
-        .expect("builds");
+    let hosts = with_domains(&[
+        domain("api.example.com", &["(none) = aaa/prod"]),
+        domain("*.example.com", &["(none) = aaa/dev"]),
+        domain("*.eu.example.com", &["(none) = bbb/v1"]),
+    ]);
     check(
         &hosts,
         &[
@@ -155,12 +152,9 @@ fn the_exact_domain_then_the_longest_wildcard_wins() {
 
 #[test]
 fn development_paths_are_served_on_hosts_that_match_nothing_else() {
-    let hosts = builder()
-        .domain(domain("api.example.com", &["(none) = bbb/v1"]))
+    let hosts = with_domains(&[domain("api.example.com", &["(none) = bbb/v1"])])
         .development_paths()
-        .fallback("bbb", "v1")
-        .build()
-        .expect("builds");
+        .fallback("bbb", "v1");
     check(
         &hosts,
         &[
@@ -175,7 +169,7 @@ fn development_paths_are_served_on_hosts_that_match_nothing_else() {
             ("- /pets", "bbb/v1 /pets"),
         ],
     );
-    let off = builder().fallback("bbb", "v1").build().expect("builds");
+    let off = with_domains(&[]).fallback("bbb", "v1");
     check(
         &off,
         &[("127.0.0.1 /_aws/execute-api/aaa/prod/pets", "bbb/v1 /_aws/execute-api/aaa/prod/pets")],
@@ -184,45 +178,39 @@ fn development_paths_are_served_on_hosts_that_match_nothing_else() {
 
 #[test]
 fn nothing_matches_without_a_fallback() {
-    check(&builder().build().expect("builds"), &[("127.0.0.1 /x", "-"), ("- /x", "-")]);
+    check(&with_domains(&[]), &[("127.0.0.1 /x", "-"), ("- /x", "-")]);
 }
 
 #[test]
-fn addresses_that_contradict_each_other_are_refused() {
+fn what_leads_to_a_stage_that_is_not_there_is_not_found_until_it_comes() {
+    let domain = domain("d", &["a = zzz/prod", "b = aaa/none", "c = zzz", "(none) = aaa/prod"]);
+    let hosts = with_domains(&[domain]).fallback("zzz", "prod");
+    let nowhere = [("d /a/x", "-"), ("d /b/x", "-"), ("d /c/prod/x", "-"), ("e /x", "-")];
+    check(&hosts, &nowhere);
+    check(&hosts, &[("d /x", "aaa/prod /x")]);
+    let hosts = hosts.stage("zzz", "prod", "zzz/prod").stage("aaa", "none", "aaa/none");
+    let found = [
+        ("d /a/x", "zzz/prod /x [a]"),
+        ("d /b/x", "aaa/none /x [b]"),
+        ("d /c/prod/x", "zzz/prod /x [c]"),
+        ("e /x", "zzz/prod /x"),
+    ];
+    check(&hosts, &found);
+}
+
+#[test]
+fn what_is_there_twice_is_refused() {
     let message =
-        |builder: HostsBuilder<&'static str>| builder.build().expect_err("refused").to_string();
+        |domains: Vec<CustomDomain>| Domains::new(domains).expect_err("refused").to_string();
     assert_eq!(
-        message(builder().domain(domain("d", &["a = zzz/prod"]))),
-        "domain d, base path mapping a: API zzz, stage prod, is not served by this gateway"
-    );
-    assert_eq!(
-        message(builder().domain(domain("d", &["a = aaa/none"]))),
-        "domain d, base path mapping a: API aaa, stage none, is not served by this gateway"
-    );
-    assert_eq!(
-        message(builder().fallback("aaa", "none")),
-        "fallback: API aaa, stage none, is not served by this gateway"
-    );
-    assert_eq!(
-        message(builder().domain(domain("d", &["a = aaa", "a = bbb"]))),
+        message(vec![domain("d", &["a = aaa", "a = bbb"])]),
         "domain d, base path mapping a is configured twice"
     );
     assert_eq!(
-        message(builder().domain(domain("d", &["(none) = aaa", "(none) = bbb"]))),
+        message(vec![domain("d", &["(none) = aaa", "(none) = bbb"])]),
         "domain d, base path mapping (none) is configured twice"
     );
-    assert_eq!(
-        message(builder().domain(domain("d", &[])).domain(domain("D", &[]))),
-        "domain d is configured twice"
-    );
-    assert_eq!(
-        message(builder().stage("aaa", "prod", "again")),
-        "API aaa, stage prod is configured twice"
-    );
-    assert_eq!(
-        message(builder().default_endpoint("aaa.execute-api.us-east-1.localhost", "bbb")),
-        "host aaa.execute-api.us-east-1.localhost is configured twice"
-    );
+    assert_eq!(message(vec![domain("d", &[]), domain("D", &[])]), "domain d is configured twice");
 }
 
 #[test]

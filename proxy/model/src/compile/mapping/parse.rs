@@ -1,7 +1,7 @@
 //! From mapping expressions to mappings, with the checks API Gateway makes at import.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tollgate_template::JsonPath;
 
@@ -145,7 +145,7 @@ fn request_source(expression: &str, scope: &Scope<'_>) -> Result<RequestSource, 
         return Ok(RequestSource::Context(name.into()));
     }
     let parameter =
-        expression.strip_prefix("method.request.").ok_or_else(|| invalid_parameter(expression))?;
+        expression.strip_prefix("method.request.").ok_or_else(|| invalid_expression(expression))?;
     if let Some(path) = body_path(parameter) {
         return Ok(match path {
             BodyPath::Whole => RequestSource::Body,
@@ -193,7 +193,7 @@ fn response_source(
     }
     let parameter = expression
         .strip_prefix("integration.response.")
-        .ok_or_else(|| invalid_parameter(expression))?;
+        .ok_or_else(|| invalid_expression(expression))?;
     match (body_path(parameter), parameter.split_once('.')) {
         (Some(BodyPath::Whole), _) => Ok(ResponseSource::Body),
         (Some(BodyPath::Value(path)), _) => Ok(ResponseSource::BodyPath(path)),
@@ -235,6 +235,16 @@ fn body_path(parameter: &str) -> Option<BodyPath> {
     Some(JsonPath::parse(path).map_or(BodyPath::Invalid, BodyPath::Value))
 }
 
+/// The NAME that stands in two locations of `…request.{location}.NAME`, if any does.
+pub(crate) fn repeated_name<'p>(parameters: impl IntoIterator<Item = &'p str>) -> Option<&'p str> {
+    let mut known = HashMap::new();
+    parameters.into_iter().find_map(|parameter| {
+        let (_, rest) = parameter.split_once(".request.")?;
+        let (location, name) = rest.split_once('.')?;
+        known.insert(name, location).is_some_and(|other| other != location).then_some(name)
+    })
+}
+
 /// `^[a-zA-Z0-9._$-]+$`
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let allowed =
@@ -247,6 +257,14 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
+/// What is no expression at all.
+pub(crate) fn invalid_expression(expression: &str) -> String {
+    format!(
+        "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression specified: {expression}]"
+    )
+}
+
+/// An expression of something that isn't there.
 pub(crate) fn invalid_parameter(expression: &str) -> String {
     format!(
         "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter specified: {expression}]"

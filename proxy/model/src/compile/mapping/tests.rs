@@ -167,9 +167,6 @@ fn a_source_must_be_declared() {
         "method.request.path.other",
         "method.request.cookie.q",
         "method.request.querystring",
-        "$request.header.x",
-        "literal without quotes",
-        "",
     ] {
         let message =
             parse_request("integration.request.header.x", expression).expect_err(expression);
@@ -177,6 +174,20 @@ fn a_source_must_be_declared() {
             message,
             format!(
                 "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter specified: {expression}]"
+            )
+        );
+    }
+}
+
+#[test]
+fn what_is_no_expression_is_refused_as_such() {
+    for expression in ["$request.header.x", "literal without quotes", "true", ""] {
+        let message =
+            parse_request("integration.request.header.x", expression).expect_err(expression);
+        assert_eq!(
+            message,
+            format!(
+                "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression specified: {expression}]"
             )
         );
     }

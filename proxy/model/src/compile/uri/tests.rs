@@ -221,3 +221,17 @@ fn constants_keep_their_slashes_and_unmapped_names_stay() {
     assert_eq!(String::from_utf8_lossy(&out), "/v%201/api/x/%7Bnone%7D?b=v%201%2Fapi");
     assert_eq!(template.parameters().collect::<Vec<_>>(), ["proxy"]);
 }
+
+#[test]
+fn a_uri_is_checked_whatever_its_stage_variables_are() {
+    for uri in [
+        "http://${stageVariables.host}:${stageVariables.port}/${stageVariables.path}/{id}?a={a}",
+        "https://{name}.example.com",
+        "HTTP://localhost:8081/a b",
+    ] {
+        assert_eq!(check_http_uri(uri), Ok(()), "{uri}");
+    }
+    for uri in ["", "${stageVariables.url}", "ftp://a", "http://", "http://a/{b", "http://a:0/"] {
+        assert_eq!(check_http_uri(uri), Err(INVALID_URI), "{uri}");
+    }
+}

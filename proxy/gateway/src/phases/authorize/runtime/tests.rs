@@ -80,6 +80,15 @@ async fn a_decision_is_kept_for_its_token_and_its_version() {
 }
 
 #[tokio::test]
+async fn decisions_that_are_forgotten_are_asked_for_again() {
+    let test = Test::allowing(TOKEN, Allow::default());
+    assert_eq!((test.principal("a").await, test.principal("b").await), ("1".into(), "2".into()));
+    test.stage.authorizers[0].forget_decisions();
+    assert_eq!((test.principal("b").await, test.principal("a").await), ("3".into(), "4".into()));
+    assert_eq!(test.principal("a").await, "4");
+}
+
+#[tokio::test]
 async fn a_decision_lasts_no_longer_than_authorizer_and_plugin_allow() {
     let test = Test::allowing(NOT_KEPT, Allow::default());
     assert_eq!((test.principal("a").await, test.principal("a").await), ("1".into(), "2".into()));
