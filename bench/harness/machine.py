@@ -114,6 +114,36 @@ class Process:
         return " | ".join(lines[-5:]) or "nothing on standard error"
 
 
+def is_real_time() -> bool:
+    """Whether this process, and so what it starts, goes before all ordinary work."""
+    return os.sched_getscheduler(0) != os.SCHED_OTHER
+
+
+def may_be_real_time() -> bool:
+    return os.geteuid() == 0
+
+
+def real_time() -> list[str]:
+    """What a command begins with to go before all ordinary work, where that is allowed."""
+    return ["chrt", "--rr", "1"] if may_be_real_time() else []
+
+
+def set_real_time(pid: int) -> None:
+    """The same for a thread that runs; 0 is this one."""
+    if may_be_real_time():
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+
+def shield(process: Process) -> None:
+    """Gives a session more weight than the machine's other work, where that is allowed.
+
+    Its own threads keep their order, which real-time priority would take from them.
+    """
+    group = Path(f"/proc/{process.popen.pid}/autogroup")
+    if may_be_real_time() and group.exists():
+        group.write_text("-20")
+
+
 def wait_until(ready, seconds: float, what: str, poll_seconds: float = POLL_SECONDS):
     """Polls `ready` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds

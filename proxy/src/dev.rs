@@ -16,7 +16,7 @@ use prometheus::core::Collector;
 use serde_json::json;
 use tollgate_gateway::access_log::DEFAULT_FORMAT;
 use tollgate_gateway::config::{GatewayConfig, ListenerConfig, Visibility};
-use tollgate_gateway::tls::Certificates;
+use tollgate_gateway::tls::{CertificatePem, Certificates};
 use tollgate_gateway::usage::Throttle;
 use tollgate_gateway::{Addresses, Gateway, RouteStage, Routes};
 use tollgate_management::Settings;
@@ -228,7 +228,11 @@ fn gateway_config(args: &DevArgs, plugins: Box<dyn Collector>) -> anyhow::Result
     let made =
         self_signed(&args.stage.region).context("the self-signed certificate cannot be made")?;
     let certificates = Certificates::new();
-    certificates.load_pem(&[(made.names, made.certificate_pem, made.key_pem)])?;
+    certificates.load_pem(&[CertificatePem {
+        names: made.names,
+        certificate: made.certificate_pem,
+        key: made.key_pem,
+    }])?;
     let listener = |address, tls| ListenerConfig { address, tls, visibility: Visibility::Public };
     Ok(GatewayConfig {
         listeners: vec![listener(args.http, false), listener(args.https, true)],

@@ -1,7 +1,8 @@
 """Compares botocore's list of operations with those that scenarios answer for.
 
 Each operation is in the `OPERATIONS` of a scenario, whose run proves that it succeeds, or in
-`not-implemented.txt` with the reason, never in both.
+`not-implemented.txt` with the reason, never in both. The list that Tollgate's own table of
+operations is compared with, `proxy/management/operations.txt`, is the model's.
 """
 
 import sys
@@ -11,6 +12,7 @@ import botocore.session
 
 import run
 
+OPERATIONS = Path(__file__).parents[2] / "proxy/management/operations.txt"
 NOT_IMPLEMENTED = Path(__file__).parent / "not-implemented.txt"
 # Of botocore 1.43.11. Another number means other operations to decide about.
 OPERATION_COUNT = 124
@@ -37,8 +39,18 @@ def tested():
     return found
 
 
+def lines(service):
+    """What `operations.txt` has to hold: an operation's name, method, URI and status a line."""
+    for name in service.operation_names:
+        http = service.operation_model(name).http
+        yield f"{name} {http['method']} {http['requestUri']} {http.get('responseCode', 200)}"
+
+
 def problems():
-    model = set(botocore.session.get_session().get_service_model("apigateway").operation_names)
+    service = botocore.session.get_session().get_service_model("apigateway")
+    model, listed = set(service.operation_names), set(OPERATIONS.read_text().splitlines())
+    for line in sorted(listed ^ set(lines(service))):
+        yield f"{OPERATIONS.name} {'has' if line in listed else 'lacks'} the line {line!r}"
     tried, missing = tested(), not_implemented()
     if len(model) != OPERATION_COUNT:
         yield f"the service model has {len(model)} operations, not {OPERATION_COUNT}"

@@ -9,7 +9,10 @@ use rustls::ClientConfig;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Http1, Http2, Process, Request, Response, TlsOptions, binary, eventually, get};
+use crate::{
+    Http1, Http2, ManagementClient, Process, Request, Response, Signature, TlsOptions, binary,
+    eventually, get,
+};
 
 /// `tollgate dev` with one or more definitions. The account's throttle is for the tests that name
 /// it: by default it would refuse some requests of a load on a fast machine.
@@ -131,7 +134,31 @@ impl Gateway {
 
     /// The default host of the first API.
     pub fn default_host(&self) -> String {
-        format!("{}.execute-api.us-east-1.localhost", self.api_id)
+        self.host_of(&self.api_id)
+    }
+
+    /// The default host of an API in `us-east-1`.
+    pub fn host_of(&self, api_id: &str) -> String {
+        format!("{api_id}.execute-api.us-east-1.localhost")
+    }
+
+    /// Ends it at once, as a crash does. Gives its folder.
+    pub fn kill(self) -> TempDir {
+        drop(self.process);
+        self.folder
+    }
+
+    /// Where `tollgate serve` has its management API.
+    pub fn management_api(&self) -> SocketAddr {
+        self.process.stderr_line("where its management API is", |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "management API").then(|| line["address"].as_str()?.parse().ok())?
+        })
+    }
+
+    /// A client of the management API, with the key of [`crate::Serve::managed`].
+    pub fn management_client(&self) -> ManagementClient {
+        ManagementClient::new(self.management_api()).signed(Signature::default())
     }
 
     /// A new connection without TLS.

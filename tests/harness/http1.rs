@@ -82,6 +82,11 @@ impl Http1 {
         Self { stream: Stream::Plain(tcp(address)), buffer: Vec::new() }
     }
 
+    /// The same, where nobody may listen.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { stream: Stream::Plain(try_tcp(address)?), buffer: Vec::new() })
+    }
+
     pub fn connect_tls(address: SocketAddr, options: &TlsOptions) -> Self {
         Self::connect_tls_with(address, &options.name, options.config())
     }
@@ -310,11 +315,15 @@ impl Http1 {
 }
 
 pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the gateway accepts");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a socket takes a timeout");
-    stream.set_write_timeout(Some(DEADLINE)).expect("a socket takes a timeout");
-    stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
-    stream
+    try_tcp(address).expect("the gateway accepts")
+}
+
+fn try_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn parse_head(head: &str) -> Result<Response, Broken> {

@@ -1,5 +1,7 @@
 //! Requests and responses, whichever HTTP version carries them.
 
+use serde_json::Value;
+
 /// A request that is well-formed. What isn't is sent as bytes.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -83,6 +85,16 @@ impl Response {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null if it is empty.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
     }
 
     /// Status and body in one, for a comparison that shows both when it fails.

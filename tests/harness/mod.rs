@@ -3,6 +3,7 @@
 mod definition;
 mod gateway;
 mod serve;
+mod management;
 mod process;
 mod upstream;
 mod upstream_http2;
@@ -22,6 +23,7 @@ pub use gateway::{Connected, Dev, Gateway};
 pub use http1::{Broken, Http1, TlsOptions};
 pub use http2::{Http2, runtime};
 pub use load::Load;
+pub use management::{ManagementClient, Signature};
 pub use message::{Request, Response, get, post, request};
 pub use process::{Finished, Process, binary, curl, tollgate};
 pub use serve::Serve;

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Gateway, Issued, Process, binary};
+use crate::{Gateway, Issued, Process, Signature, binary};
 
 /// A configuration in the making. It starts with a public HTTP listener, `api_id: petstore01`,
 /// stage `prod`, JSON logs and an access log in `access.log`; what is added is YAML.
@@ -87,6 +87,14 @@ impl Serve {
         self
     }
 
+    /// A store in `data`, and a management API for [`Signature::default`].
+    pub fn managed(self) -> Self {
+        let Signature { access_key_id, secret, .. } = Signature::default();
+        self.file("deployment.secret", secret).with(&format!(
+            "data_directory: data\nmanagement_api: {{address: '127.0.0.1:0', access_keys: [{{id: {access_key_id}, secret_file: deployment.secret}}]}}"
+        ))
+    }
+
     pub fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.folder.path().join(name), text).expect("the folder is writable");
         self
@@ -104,7 +112,7 @@ impl Serve {
             "account: {throttle: {rate: 10000000, burst: 10000000}}\n"
         };
         format!(
-            "{}management: 127.0.0.1:0\nworkers: 2\nlog: {{format: json}}\naccess_log: {{{}}}\n{account}{}{}{}",
+            "{}management: 127.0.0.1:0\nworkers: 2\nlog: {{format: json}}\naccess_log: {{{}}}\n{}{}{}{account}",
             list("listeners", &self.listeners),
             self.access_log,
             list("certificates", &self.certificates),
@@ -135,35 +143,38 @@ impl Serve {
     }
 
     /// Starts it with a program that stands for the built binary.
-    fn start_program(self, mut command: Command) -> Gateway {
-        std::fs::write(self.folder.path().join("tollgate.yaml"), self.text())
-            .expect("the folder is writable");
-        command.args(["serve", "--config", "tollgate.yaml"]).current_dir(self.folder.path());
-        let process = Process::start(&mut command);
-        let management = process.stderr_line("its management address", |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "management and metrics").then(|| address(&line))
-        });
-        let log = process.stderr();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let listening: Vec<SocketAddr> = lines
-            .filter(|line| line["message"] == "listening")
-            .map(|line| address(&line))
-            .collect();
-        let gateway = Gateway {
-            http: listening[0],
-            https: *listening.get(1).unwrap_or(&listening[0]),
-            management,
-            api_id: "petstore01".into(),
-            announced: Vec::new(),
-            process,
-            folder: self.folder,
-        };
-        crate::eventually("it is ready", || {
-            (gateway.manage("/readyz").status == 200).then_some(())
-        });
-        gateway
+    fn start_program(self, command: Command) -> Gateway {
+        start(command, self.write())
     }
+
+    /// Starts what was started in this folder before.
+    pub fn start_again(folder: TempDir) -> Gateway {
+        start(Command::new(binary()), folder)
+    }
+}
+
+fn start(mut command: Command, folder: TempDir) -> Gateway {
+    command.args(["serve", "--config", "tollgate.yaml"]).current_dir(folder.path());
+    let process = Process::start(&mut command);
+    let management = process.stderr_line("its management address", |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["message"] == "management and metrics").then(|| address(&line))
+    });
+    let log = process.stderr();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let listening: Vec<SocketAddr> =
+        lines.filter(|line| line["message"] == "listening").map(|line| address(&line)).collect();
+    let gateway = Gateway {
+        http: listening[0],
+        https: *listening.get(1).unwrap_or(&listening[0]),
+        management,
+        api_id: "petstore01".into(),
+        announced: Vec::new(),
+        process,
+        folder,
+    };
+    crate::eventually("it is ready", || (gateway.manage("/readyz").status == 200).then_some(()));
+    gateway
 }
 
 fn address(line: &Value) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! `loader requests`: a closed loop of a fixed number of clients for a fixed time.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,10 @@ pub struct Options {
     /// POST a body of this many bytes instead of sending GET.
     #[arg(long)]
     upload_bytes: Option<usize>,
+    /// A file of requests without bodies, a line of "METHOD HOST PATH" each, to send instead of the
+    /// one path. Each client begins elsewhere in it and cycles through it.
+    #[arg(long, conflicts_with = "upload_bytes")]
+    requests: Option<PathBuf>,
     /// The address to come from. Default: a hundred of the loopback's.
     #[arg(long)]
     from: Option<IpAddr>,
@@ -50,7 +55,7 @@ struct Tally {
 
 pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
     let body: Arc<[u8]> = vec![b'x'; options.upload_bytes.unwrap_or(0)].into();
-    let request: Arc<[u8]> = head(&target, &options).into_bytes().into();
+    let heads: Arc<[Vec<u8>]> = heads(&target, &options)?.into();
     let start = Instant::now();
     let patience = options.patience_ms.map(Duration::from_millis);
     let deadline = start + Duration::from_secs_f64(options.seconds);
@@ -68,7 +73,7 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<()> {
         let pace = Pace::new(&options, index);
         let client = client(
             connector,
-            request.clone(),
+            Cycle::new(heads.clone(), index, options.clients),
             body.clone(),
             options.new_connection,
             pace,
@@ -111,6 +116,50 @@ impl Pace {
     }
 }
 
+/// The heads that one client sends, in turn.
+struct Cycle {
+    heads: Arc<[Vec<u8>]>,
+    next: usize,
+}
+
+impl Cycle {
+    fn new(heads: Arc<[Vec<u8>]>, index: usize, clients: usize) -> Self {
+        let next = heads.len() * index / clients;
+        Self { heads, next }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        let head = &self.heads[self.next];
+        self.next = (self.next + 1) % self.heads.len();
+        head
+    }
+}
+
+fn heads(target: &Target, options: &Options) -> anyhow::Result<Vec<Vec<u8>>> {
+    match &options.requests {
+        Some(file) => read_heads(file),
+        None => Ok(vec![head(target, options).into_bytes()]),
+    }
+}
+
+fn read_heads(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let heads = text.lines().map(|line| {
+        let mut words = line.split(' ');
+        let (Some(method), Some(host), Some(path), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            bail!("{line:?} is no request; allowed: METHOD HOST PATH");
+        };
+        Ok(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes())
+    });
+    let heads = heads.collect::<anyhow::Result<Vec<_>>>()?;
+    match heads.is_empty() {
+        true => bail!("{}: no requests", file.display()),
+        false => Ok(heads),
+    }
+}
+
 fn head(target: &Target, options: &Options) -> String {
     let connection = match options.new_connection {
         true => "connection: close\r\n",
@@ -128,7 +177,7 @@ fn head(target: &Target, options: &Options) -> String {
 /// has spent its CPU time on it.
 async fn client(
     connector: Connector,
-    request: Arc<[u8]>,
+    mut heads: Cycle,
     body: Arc<[u8]>,
     new_connection: bool,
     mut pace: Pace,
@@ -139,13 +188,14 @@ async fn client(
     let mut open = None;
     while Instant::now() < deadline {
         pace.wait().await;
+        let head = heads.next();
         let begun = Instant::now();
         let answered = async {
             let mut connection = match open.take() {
                 Some(connection) => connection,
                 None => connector.connect().await?,
             };
-            connection.exchange(&request, &body).await?;
+            connection.exchange(head, &body).await?;
             anyhow::Ok(connection)
         };
         let result = match patience {

@@ -2,6 +2,7 @@
 //! logs and metrics.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,8 @@ pub struct Client {
     pub forwarding: Option<Forwarding>,
     /// It is in the penalty box: the connection is to end.
     pub penalised: AtomicBool,
+    /// Values of `$context` that a test gives its authorizer, by name; empty for real clients.
+    pub given_context: BTreeMap<String, String>,
 }
 
 impl Client {

@@ -272,6 +272,11 @@ impl Publisher {
         Snapshot { hosts }
     }
 
+    /// What stages call by name now.
+    pub fn plugins(&self) -> Plugins {
+        self.plugins.clone()
+    }
+
     /// Forgets what the authorizers of a stage, and of its canary, have decided. Nothing happens
     /// if it isn't served.
     pub fn forget_decisions(&self, api_id: &ApiId, stage: &str) {

@@ -269,6 +269,9 @@ impl RequestInfo for KeptRequest {
         if let Some(key) = name.strip_prefix("authorizer.") {
             return Some(self.authorized.as_ref()?.property(key)?.to_owned());
         }
+        if let Some(given) = self.client.given_context.get(name) {
+            return Some(given.clone());
+        }
         let variable = ContextVariable::parse(name)?;
         let mut value = Vec::new();
         write_request_variable(self, &variable, &mut value)

@@ -4,6 +4,10 @@
 //! As on AWS, the request skips authorizer, API key and throttles and starts with its validation;
 //! so it skips transformers, which come before that.
 //! It shares nothing with live traffic: not its connections, its metrics nor its access log.
+//!
+//! Authorizers are tested on their own: [`AuthorizerInvocation`].
+
+mod authorizer;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tollgate_model::compile::{
-    CanonicalPath, CompiledIntegration, CompiledMethod, CompiledStage, HttpIntegration,
+    CanonicalPath, CompiledIntegration, CompiledMethod, CompiledStage, Found, HttpIntegration,
     PathParameters,
 };
 
@@ -28,7 +32,10 @@ use crate::phases::{mapped, request_body, validate};
 use crate::proxy::Call;
 use crate::refusal::Refusal;
 use crate::respond::{self, LocalResponse};
-use crate::snapshot::{Release, StageRuntime};
+use crate::snapshot::{Plugins, Release, StageRuntime};
+
+pub(crate) use authorizer::test_invoke_authorizer;
+pub use authorizer::{AuthorizerInvocation, AuthorizerInvocationResult};
 
 /// The host AWS shows in a test invocation.
 const HOST: &[u8] = b"testPrefix.testDomainName";
@@ -123,15 +130,38 @@ fn begin(
         method => method.as_str(),
     };
     let head = request_head(http_method, invocation)?;
-    let mut buffer = String::new();
-    let path = CanonicalPath::parse(head.path(), &mut buffer);
-    let resource_path = path.map_err(|_| TestInvocationError::Path)?.as_str().to_owned();
-    let found = {
-        let mut parameters = PathParameters::default();
-        compiled.router.find(head.method(), &resource_path, &mut parameters)
-    };
+    let resource_path = resource_path(&head)?;
+    let found = find(&compiled, &head, &resource_path);
     let route =
         found.filter(|found| found.method == method).ok_or(TestInvocationError::OtherMethod)?;
+    // Neither authorizers nor transformers run, so no plugin is needed.
+    let stage = stage_runtime(core, compiled, &BTreeMap::new());
+    Ok((head, exchange(stage, route, resource_path, BTreeMap::new())))
+}
+
+fn resource_path(head: &RequestHead) -> Result<String, TestInvocationError> {
+    let mut buffer = String::new();
+    let path = CanonicalPath::parse(head.path(), &mut buffer);
+    Ok(path.map_err(|_| TestInvocationError::Path)?.as_str().to_owned())
+}
+
+fn find(compiled: &CompiledStage, head: &RequestHead, resource_path: &str) -> Option<Found> {
+    compiled.router.find(head.method(), resource_path, &mut PathParameters::default())
+}
+
+fn stage_runtime(core: &Core, compiled: CompiledStage, plugins: &Plugins) -> Arc<StageRuntime> {
+    let upstreams = compiled.upstreams.iter();
+    let upstreams = upstreams.map(|target| core.upstreams.transient(target)).collect();
+    let metrics = crate::metrics::Metrics::new();
+    Arc::new(StageRuntime::new(compiled, Release::Sole, &metrics, upstreams, plugins))
+}
+
+fn exchange(
+    stage: Arc<StageRuntime>,
+    route: Found,
+    resource_path: String,
+    given_context: BTreeMap<String, String>,
+) -> Exchange {
     let client = Client {
         source_ip: SOURCE_IP.to_owned(),
         addresses: None,
@@ -140,6 +170,7 @@ fn begin(
         tls: None,
         forwarding: None,
         penalised: Default::default(),
+        given_context,
     };
     let mut exchange = Exchange::new(Arc::new(client));
     exchange.begin();
@@ -147,14 +178,8 @@ fn begin(
     exchange.resource_path = resource_path;
     exchange.route = Some(route);
     exchange.execution_log = Some(Box::<ExecutionLog>::default());
-    let upstreams =
-        compiled.upstreams.iter().map(|target| core.upstreams.transient(target)).collect();
-    // Neither authorizers nor transformers run, so no plugin is needed.
-    let metrics = crate::metrics::Metrics::new();
-    let plugins = BTreeMap::new();
-    let runtime = StageRuntime::new(compiled, Release::Sole, &metrics, upstreams, &plugins);
-    exchange.stage = Some(Arc::new(runtime));
-    Ok((head, exchange))
+    exchange.stage = Some(stage);
+    exchange
 }
 
 fn request_head(

@@ -9,8 +9,13 @@
 //! certificates for one name are allowed (ECDSA and RSA, say): the first that the client can verify
 //! is taken.
 //!
+//! Beside the files' certificates there are those of custom domain names, which come with the names
+//! and are loaded on their own: one that can't be used is left out, and neither set touches the
+//! other. Where both have the same name, the files' certificate is taken.
+//!
 //! Watching the files for changes is the binary's task.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -61,7 +66,10 @@ pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
 
 /// The certificates in force.
 #[derive(Debug, Default)]
-pub struct Certificates(ArcSwap<ByName>);
+pub struct Certificates {
+    files: ArcSwap<ByName>,
+    domains: ArcSwap<ByName>,
+}
 
 /// One certificate chain and its key, in PEM files (which may be the same one).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +81,17 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// PKCS#8, PKCS#1 or SEC1, not encrypted.
     pub key: PathBuf,
+}
+
+/// One certificate chain and its key, in memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CertificatePem {
+    /// As [`CertificateFiles::names`].
+    pub names: Vec<String>,
+    /// As in [`CertificateFiles::certificate`].
+    pub certificate: Vec<u8>,
+    /// As in [`CertificateFiles::key`].
+    pub key: Vec<u8>,
 }
 
 /// A certificate that can't be used, in one line.
@@ -120,7 +139,7 @@ impl Certificates {
 
     /// Whether every handshake is refused for want of a certificate.
     pub fn is_empty(&self) -> bool {
-        self.0.load().fallback.is_empty()
+        self.files.load().is_empty() && self.domains.load().is_empty()
     }
 
     /// Reads the files and puts them in force, all or (on an error) none. The first is the one for
@@ -137,36 +156,63 @@ impl Certificates {
             let key = read(&files.key, &key_name)?;
             by_name.add(&files.names, (&certificate_name, &certificate), (&key_name, &key))?;
         }
-        self.0.store(Arc::new(by_name));
+        self.files.store(Arc::new(by_name));
         Ok(())
     }
 
-    /// The same for certificates in memory: names, certificate PEM and key PEM of each.
-    pub fn load_pem(
-        &self,
-        pems: &[(Vec<String>, Vec<u8>, Vec<u8>)],
-    ) -> Result<(), CertificateError> {
+    /// The same for certificates in memory.
+    pub fn load_pem(&self, pems: &[CertificatePem]) -> Result<(), CertificateError> {
         let mut by_name = ByName::default();
-        for (place, (names, certificate, key)) in pems.iter().enumerate() {
-            let name = match names.first() {
-                Some(name) => format!("certificate of {name}"),
-                None => format!("certificate {}", place + 1),
-            };
-            by_name.add(names, (&name, certificate), (&name, key))?;
+        for (place, pem) in pems.iter().enumerate() {
+            by_name.add_pem(place, pem)?;
         }
-        self.0.store(Arc::new(by_name));
+        self.files.store(Arc::new(by_name));
         Ok(())
+    }
+
+    /// Puts the certificates of custom domain names in force, in place of those before. One that
+    /// can't be used is left out, and the log says why. Clients that ask for none of the names get
+    /// none of them.
+    pub fn load_domains(&self, pems: &[CertificatePem]) {
+        let mut by_name = ByName::default();
+        for (place, pem) in pems.iter().enumerate() {
+            if let Err(error) = by_name.add_pem(place, pem) {
+                tracing::error!(%error, "the certificate of a domain name is not served");
+            }
+        }
+        self.domains.store(Arc::new(by_name));
+    }
+
+    fn choose(
+        &self,
+        name: Option<&str>,
+        is_verifiable: impl Fn(&CertifiedKey) -> bool,
+    ) -> Option<Arc<CertifiedKey>> {
+        let (files, domains) = (self.files.load(), self.domains.load());
+        let named = name.and_then(|name| {
+            let name = lower_case(name);
+            let exact = files.exact(&name).or_else(|| domains.exact(&name));
+            exact.or_else(|| files.wildcard(&name)).or_else(|| domains.wildcard(&name))
+        });
+        let candidates = named.unwrap_or(&files.fallback);
+        let verifiable = candidates.iter().find(|certified| is_verifiable(certified));
+        verifiable.or(candidates.first()).cloned()
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let by_name = self.0.load();
-        let candidates = by_name.candidates(client_hello.server_name());
-        let verifiable = candidates.iter().find(|certified| {
+        self.choose(client_hello.server_name(), |certified| {
             certified.key.choose_scheme(client_hello.signature_schemes()).is_some()
-        });
-        verifiable.or(candidates.first()).cloned()
+        })
+    }
+}
+
+/// rustls gives names in lower case today; that isn't documented.
+fn lower_case(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
     }
 }
 
@@ -180,20 +226,24 @@ struct ByName {
 }
 
 impl ByName {
-    fn candidates(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
-        let Some(name) = name else { return &self.fallback };
-        // rustls gives it in lower case today; that isn't documented.
-        let lower;
-        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            lower = name.to_ascii_lowercase();
-            &lower
-        } else {
-            name
+    fn is_empty(&self) -> bool {
+        self.fallback.is_empty()
+    }
+
+    fn exact(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
+        self.exact.get(name).map(Vec::as_slice)
+    }
+
+    fn wildcard(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
+        self.wildcard.get(name.split_once('.')?.1).map(Vec::as_slice)
+    }
+
+    fn add_pem(&mut self, place: usize, pem: &CertificatePem) -> Result<(), CertificateError> {
+        let name = match pem.names.first() {
+            Some(name) => format!("certificate of {name}"),
+            None => format!("certificate {}", place + 1),
         };
-        self.exact
-            .get(name)
-            .or_else(|| self.wildcard.get(name.split_once('.')?.1))
-            .unwrap_or(&self.fallback)
+        self.add(&pem.names, (&name, &pem.certificate), (&name, &pem.key))
     }
 
     fn add(
@@ -232,6 +282,12 @@ impl ByName {
             );
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for CertificatePem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificatePem").field("names", &self.names).finish_non_exhaustive()
     }
 }
 

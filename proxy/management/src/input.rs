@@ -30,6 +30,11 @@ impl Input {
         }
     }
 
+    /// How AWS's texts name a member: `createStageInput.stageName`.
+    pub(crate) fn place(&self, member: &str) -> String {
+        format!("{}.{member}", self.name)
+    }
+
     pub fn has(&self, member: &str) -> bool {
         self.get(member).is_some()
     }

@@ -152,4 +152,18 @@ mod tests {
             assert!(seen.insert((operation.method.as_str(), operation.uri)), "{}", operation.uri);
         }
     }
+
+    /// What `tests/clients/coverage.py` compares with botocore's service model.
+    #[test]
+    fn all_operations_are_those_of_the_service_model() {
+        let operations = OPERATIONS.iter().copied().flatten();
+        let mut lines: Vec<String> = operations
+            .map(|Operation { name, method, uri, status, .. }| {
+                format!("{name} {method} {} {status}", uri.replace("+}", "}"))
+            })
+            .collect();
+        lines.sort();
+        let model: Vec<&str> = include_str!("../operations.txt").lines().collect();
+        assert_eq!(lines, model);
+    }
 }

@@ -71,14 +71,15 @@ fn follow(context: &Context, serving: &Serving, mut revision: Revision, stop: &A
 
 /// Waits for a change and serves it. Gives the revision that is served then.
 fn advance(context: &Context, serving: &Serving, revision: Revision) -> anyhow::Result<Revision> {
-    if context.store.wait(revision, WAIT)? == revision {
+    let has_changed = context.store.wait(revision, WAIT)? != revision;
+    if !has_changed && !serving.has_given_back() {
         return Ok(revision);
     }
     let Changes::Keys(changed) = context.store.changes(revision)? else {
         return publish_all(context, serving);
     };
     let snapshot = context.store.read()?;
-    let mut affected = Affected::default();
+    let mut affected = Affected { stages: serving.take_given_back(), ..Affected::default() };
     for key in &changed {
         affected.add(key);
     }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
+use tollgate_gateway::tls::CertificatePem;
 use tollgate_gateway::usage::{ApiKey, InvalidUsage, UsagePlan, UsageSettings};
 use tollgate_gateway::{Addresses, DomainName, Gateway, PublishError, RouteStage, Routes, Update};
 use tollgate_model::api::ApiId;
 
+use super::domains::StoreDomains;
 use super::usage::StoreUsage;
 use crate::plugins::Kinds;
 
@@ -24,6 +26,9 @@ pub struct Serving {
 struct Sources {
     files: Files,
     store: Stored,
+    /// Stages that files don't have any more, and the store has: what it says of them is to be
+    /// served again.
+    given_back: BTreeSet<StageId>,
 }
 
 /// What files say, beside the stages themselves.
@@ -43,11 +48,12 @@ struct AddressesOfFiles {
     development_paths: bool,
 }
 
-/// What the store says, likewise.
+/// What the store says, likewise: also what isn't served, because files have it.
 #[derive(Default)]
 struct Stored {
     stages: BTreeSet<StageId>,
     domains: Vec<DomainName>,
+    certificates: Vec<CertificatePem>,
     plans: Vec<UsagePlan>,
     keys: Vec<ApiKey>,
 }
@@ -63,7 +69,7 @@ pub struct FileRoutes {
 #[derive(Default)]
 pub struct StoreChange {
     pub stages: BTreeMap<StageId, Option<RouteStage>>,
-    pub domains: Option<Vec<DomainName>>,
+    pub domains: Option<StoreDomains>,
     pub usage: Option<StoreUsage>,
 }
 
@@ -81,9 +87,19 @@ impl Serving {
         self.sources.lock().files.plugin_kinds.clone()
     }
 
-    /// The stages that the store has and that are served.
+    /// The stages that the store had when it was last looked at.
     pub fn stages_of_store(&self) -> BTreeSet<StageId> {
         self.sources.lock().store.stages.clone()
+    }
+
+    /// Whether there are stages that files had until now, and the store has.
+    pub fn has_given_back(&self) -> bool {
+        !self.sources.lock().given_back.is_empty()
+    }
+
+    /// Those stages: the caller serves what the store says of them.
+    pub fn take_given_back(&self) -> BTreeSet<StageId> {
+        std::mem::take(&mut self.sources.lock().given_back)
     }
 
     /// Serves what files say now, in place of what they said before. On an error nothing changes.
@@ -97,9 +113,10 @@ impl Serving {
             usage,
             plugin_kinds,
         };
-        let removed = sources.files.stages.difference(&new.stages);
-        // A stage that the store has, too, is the files' while they have it.
-        let removed = removed.cloned().collect();
+        let gone = sources.files.stages.difference(&new.stages).cloned();
+        // One that the store has, too, is served as it was until the store's own is.
+        let (given_back, removed): (Vec<_>, _) =
+            gone.partition(|id| sources.store.stages.contains(id));
         let merged = merged(&new.usage, &sources.store);
         self.gateway.update(Update {
             stages,
@@ -111,6 +128,12 @@ impl Serving {
                 new.usage.clone()
             })),
         })?;
+        for id in new.stages.difference(&sources.files.stages) {
+            if sources.store.stages.contains(id) {
+                tell_hidden(id);
+            }
+        }
+        sources.given_back.extend(given_back);
         sources.files = new;
         Ok(())
     }
@@ -121,29 +144,25 @@ impl Serving {
         let sources = &mut *sources;
         let mut update = Update::default();
         for (id, stage) in change.stages {
-            if sources.files.stages.contains(&id) {
-                tracing::warn!(
-                    api_id = %id.0, stage = id.1,
-                    "the configuration has this stage, so that of the store is not served"
-                );
-                continue;
-            }
             match stage {
-                Some(stage) => {
-                    sources.store.stages.insert(id);
-                    update.stages.push(stage);
-                }
-                None => {
-                    sources.store.stages.remove(&id);
-                    update.removed.push(id);
-                }
+                Some(_) => sources.store.stages.insert(id.clone()),
+                None => sources.store.stages.remove(&id),
+            };
+            let is_hidden = sources.files.stages.contains(&id);
+            match stage {
+                Some(_) if is_hidden => tell_hidden(&id),
+                None if is_hidden => {}
+                Some(stage) => update.stages.push(stage),
+                None => update.removed.push(id),
             }
         }
-        if let Some(domains) = change.domains {
-            let taken: BTreeSet<&str> =
-                sources.files.addresses.domains.iter().map(|it| it.name.as_str()).collect();
-            let domains = domains.into_iter().filter(|it| !taken.contains(it.name.as_str()));
-            sources.store.domains = domains.collect();
+        if let Some(StoreDomains { names, certificates }) = change.domains {
+            sources.store.domains = names;
+            // Most changes are of mappings, and reading keys takes long.
+            if sources.store.certificates != certificates {
+                self.gateway.load_domain_certificates(&certificates);
+                sources.store.certificates = certificates;
+            }
             update.addresses = Some(sources.files.addresses.with(&sources.store.domains));
         }
         if let Some(StoreUsage { plans, keys }) = change.usage {
@@ -162,12 +181,24 @@ impl Serving {
     }
 }
 
+/// A stage that both have is the files'.
+fn tell_hidden((api_id, stage): &StageId) {
+    tracing::warn!(
+        %api_id, stage,
+        "the configuration has this stage, so that of the store is not served"
+    );
+}
+
 fn id(stage: &RouteStage) -> StageId {
     (stage.compiled.api_id.clone(), stage.compiled.stage_name.clone())
 }
 
 fn merged(files: &UsageSettings, store: &Stored) -> Result<UsageSettings, InvalidUsage> {
-    files.clone().with_more(store.plans.clone(), store.keys.clone())
+    let (usage, left_out) = files.clone().with_more(store.plans.clone(), store.keys.clone())?;
+    for problem in left_out {
+        tracing::error!("not served, since the configuration has it: {problem}");
+    }
+    Ok(usage)
 }
 
 impl AddressesOfFiles {
@@ -180,7 +211,10 @@ impl AddressesOfFiles {
         }
     }
 
+    /// These, and the domain names of the store that are not among them.
     fn with(&self, domains: &[DomainName]) -> Addresses {
+        let taken: BTreeSet<&str> = self.domains.iter().map(|it| it.name.as_str()).collect();
+        let domains = domains.iter().filter(|it| !taken.contains(it.name.as_str()));
         Addresses {
             fallback: self.fallback.clone(),
             domains: self.domains.iter().chain(domains).cloned().collect(),

@@ -69,7 +69,7 @@ fn read<T: serde::de::DeserializeOwned>(
     value.with_context(|| format!("the record {key}"))
 }
 
-/// The throttles among a stage's method settings. One that is the account's own is none.
+/// The throttles among a stage's method settings.
 fn throttles(stage: &Stage, account: (f64, u32)) -> anyhow::Result<StageThrottles> {
     let mut throttles = StageThrottles::default();
     for (place, setting) in &stage.method_settings {
@@ -98,9 +98,14 @@ fn throttles(stage: &Stage, account: (f64, u32)) -> anyhow::Result<StageThrottle
     Ok(throttles)
 }
 
+/// None where neither rate nor burst is set; one that isn't is the account's.
 fn throttle(setting: &MethodSetting, account: (f64, u32)) -> anyhow::Result<Option<Throttle>> {
     let own = (setting.throttling_rate_limit, setting.throttling_burst_limit);
-    (own != account).then(|| checked_throttle(own.0, own.1)).transpose()
+    if own == (None, None) {
+        return Ok(None);
+    }
+    let throttle = checked_throttle(own.0.unwrap_or(account.0), own.1.unwrap_or(account.1));
+    throttle.map(Some)
 }
 
 /// What a stage's settings ask for and don't get, a line each.

@@ -145,9 +145,9 @@ impl Client {
 
     async fn connect(&self) -> Result<http1::SendRequest<Full<Bytes>>, String> {
         let (host, port) = (self.endpoint.host(), self.endpoint.port());
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| {
-            format!("no connection: {}", crate::definitions::reason(&error))
-        })?;
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(|error| format!("no connection: {}", crate::definitions::reason(&error)))?;
         // Small requests wait for nobody's acknowledgement.
         let _ = stream.set_nodelay(true);
         match &self.tls {
@@ -172,7 +172,8 @@ impl Client {
         if head.status.is_success() {
             let body = parsed.map_err(|_| self.lost(operation, "the answer is not JSON".into()))?;
             let warnings = head.headers.get_all(WARNING).iter();
-            let warnings = warnings.map(|text| printable(&String::from_utf8_lossy(text.as_bytes())));
+            let warnings =
+                warnings.map(|text| printable(&String::from_utf8_lossy(text.as_bytes())));
             return Ok(Answer { body, warnings: warnings.collect() });
         }
         let error_type = head.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());

@@ -93,9 +93,7 @@ fn parse(url: &str) -> Option<(bool, Authority, String)> {
     Some((scheme == Scheme::HTTPS, authority, path.path().trim_end_matches('/').to_owned()))
 }
 
-fn credentials(
-    variable: &impl Fn(&str) -> Option<String>,
-) -> anyhow::Result<Option<Credentials>> {
+fn credentials(variable: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Credentials>> {
     const ID: &str = "AWS_ACCESS_KEY_ID";
     const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
     let (access_key_id, secret) = match (variable(ID), variable(SECRET)) {

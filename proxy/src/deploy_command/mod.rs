@@ -93,11 +93,7 @@ fn end_canary(args: &CanaryArgs, patches: Value) -> anyhow::Result<ExitCode> {
 }
 
 /// Imports and deploys the definition of a new API.
-fn make(
-    management: &Management,
-    definition: Bytes,
-    args: &DeployArgs,
-) -> anyhow::Result<Outcome> {
+fn make(management: &Management, definition: Bytes, args: &DeployArgs) -> anyhow::Result<Outcome> {
     let stage = &args.target.stage;
     ensure!(
         args.canary.is_none(),
@@ -106,7 +102,8 @@ fn make(
     );
     let mut api = management.import_rest_api(definition, &import_query(args)).map_err(|error| {
         let unsure = !error.changed_nothing();
-        let rest = if unsure { "; there may be a new API named as the definition's title" } else { "" };
+        let rest =
+            if unsure { "; there may be a new API named as the definition's title" } else { "" };
         anyhow!("{error}{rest}")
     })?;
     let name = args.target.api.clone().unwrap_or_else(|| api.name.clone());
@@ -167,7 +164,9 @@ fn check_canary(stage: Option<&Stage>, args: &DeployArgs) -> anyhow::Result<()> 
     let name = &args.target.stage;
     match (stage, args.canary) {
         (None, Some(_)) => {
-            bail!("there is no stage {name} yet that could have a canary; deploy without --canary first")
+            bail!(
+                "there is no stage {name} yet that could have a canary; deploy without --canary first"
+            )
         }
         (Some(Stage { canary_settings: Some(canary), .. }), None) => bail!(
             "stage {name} has a canary of {} %; tollgate canary promote or abandon ends it, --canary replaces it",

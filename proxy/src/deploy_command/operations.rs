@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use super::client::{Answer, Call, CallError, Client};
 
 /// What is left as it is in a query: RFC 3986's unreserved characters.
-const QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// Items of a page: AWS's maximum.
 const PAGE: usize = 500;
 /// So that a server that never comes to an end is left.

@@ -87,7 +87,8 @@ impl Outcome {
         let mut text = String::new();
         // Writing to a string does not fail.
         let mut line = |name: &str, value: &str| {
-            let _ = writeln!(text, "{name:<10}  {value}");
+            // Names and warnings come from elsewhere, and this may go to a terminal.
+            let _ = writeln!(text, "{name:<10}  {}", value.replace(char::is_control, " "));
         };
         let new = if self.is_new { " (new)" } else { "" };
         line("API", &format!("{}, {}{new}", self.api_name, self.api_id));

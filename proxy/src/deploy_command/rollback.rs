@@ -92,7 +92,11 @@ mod tests {
     fn what_is_not_certain_is_left_to_the_operator() {
         let twins = [made("new", 30.0), made("one", 10.0), made("other", 10.0)];
         for (served, is_only_stage, message) in [
-            ("new", true, "made in the same second; --to says which: new (1970-01-01T00:00:30Z, served), one ("),
+            (
+                "new",
+                true,
+                "made in the same second; --to says which: new (1970-01-01T00:00:30Z, served), one (",
+            ),
             ("one", true, "made in the same second"),
             ("new", false, "the API has other stages"),
             ("gone", true, "there is no deployment gone"),

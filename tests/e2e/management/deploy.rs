@@ -104,7 +104,7 @@ fn what_other_stages_serve_is_nothing_to_go_back_to_unasked() {
     let first = gateway.deploy(version(1), &[]);
     gateway.write(version(2));
     gateway.done("deploy", &["api.yaml", "--api", "pets", "--stage", "test"]);
-    let error = gateway.refused("rollback", &PROD, "--to says which: ");
+    let error = gateway.refused("rollback", &PROD, "the API has other stages");
     assert!(error.contains(&format!("{} (", text(&first["deployment_id"]))), "{error}");
     gateway.serves(&first, "version 1");
 }
@@ -124,6 +124,9 @@ fn variables_take_the_place_of_the_stages_own_and_the_others_stay() {
     gateway.serves(&first, "1 3");
     gateway.done("canary abandon", &PROD);
     gateway.serves(&first, "1 2");
+    gateway.deploy(shown(), &["--canary", "0", "--variable", "b=4"]);
+    gateway.done("canary promote", &PROD);
+    gateway.serves(&first, "1 4");
 }
 
 #[test]
@@ -178,7 +181,10 @@ fn what_is_refused_changes_nothing_that_is_served() {
         format!("stage prod goes on serving deployment {}", text(&first["deployment_id"]));
     gateway.write("openapi: 3.0.1\npaths: [");
     let error = gateway.refused("deploy", &deploy, &goes_on);
-    assert!(error.starts_with("PutRestApi: ") && error.contains("(BadRequestException)"), "{error}");
+    assert!(
+        error.starts_with("PutRestApi: ") && error.contains("(BadRequestException)"),
+        "{error}"
+    );
     gateway.write(Api::new());
     let error = gateway.refused("deploy", &deploy, &goes_on);
     assert!(error.starts_with("CreateDeployment: The REST API doesn't contain"), "{error}");
@@ -254,7 +260,7 @@ fn two_apis_of_one_name_are_told_apart_by_id() {
     let other = gateway.management_post("/restapis", &json!({ "name": "pets" }));
     gateway.write(version(2));
     let deploy = [&["api.yaml"], &PROD[..]].concat();
-    let error = gateway.refused("deploy", &deploy, "2 APIs are named \"pets\"; --api-id");
+    let error = gateway.refused("deploy", &deploy, "2 APIs are named \"pets\": ");
     for id in [&first["api_id"], &other["id"]] {
         assert!(error.contains(&text(id)), "{error}");
     }
@@ -377,7 +383,8 @@ fn a_gateway_with_keys_is_deployed_to_with_the_right_one_over_tls() {
         (&trusting, &[key[0], ("AWS_SECRET_ACCESS_KEY", "wrong")], "GetRestApis: The request sign"),
         (&trusting, &[("AWS_ACCESS_KEY_ID", "AKINOBODY00000001"), key[1]], "GetRestApis: The secu"),
         (&trusting, &key[..1], "AWS_SECRET_ACCESS_KEY is not"),
-        (&trusting[..2], &key, "(SignatureDoesNotMatch"),
+        (&trusting[..2], &key, "a valid region, not 'us-east-1'"),
+        (&trusting, &[key[0], key[1], ("AWS_SESSION_TOKEN", "t")], "(UnrecognizedClientException)"),
         (&trusting[2..], &key, "TLS handshake failed"),
     ] {
         let refused = deploy(options, key);
@@ -386,15 +393,27 @@ fn a_gateway_with_keys_is_deployed_to_with_the_right_one_over_tls() {
         assert!(!refused.stderr.contains(SECRET), "{refused:?}");
     }
 
-    let json = [&trusting[..], &["--output", "json"]].concat();
-    let done = deploy(&json, &key);
-    assert_eq!(done.code, 0, "{done:?}");
-    let deployed: Value = serde_json::from_str(&done.stdout).unwrap();
-    let host = format!("{}.execute-api.eu-central-1.localhost", text(&deployed["api_id"]));
-    eventually("it is served", || {
-        let response = gateway.call(get("/prod/").host(&host));
-        (response.text() == "version 1").then_some(())
-    });
+    let done = |arguments: &[&str]| {
+        let common = ["--endpoint-url", &url, "--output", "json"];
+        let arguments = [arguments, &PROD, &common, &trusting].concat();
+        let done = run(gateway.folder(), &arguments, &key);
+        assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
+        serde_json::from_str::<Value>(&done.stdout).expect("a line of JSON")
+    };
+    let serves = |deployed: &Value, expected: &str| {
+        let host = format!("{}.execute-api.eu-central-1.localhost", text(&deployed["api_id"]));
+        eventually("it is served", || {
+            let response = gateway.call(get("/prod/").host(&host));
+            (response.text() == expected).then_some(())
+        });
+    };
+    let first = done(&["deploy", "api.yaml"]);
+    serves(&first, "version 1");
+    gateway.replace_file("api.yaml", version(2).text());
+    let second = done(&["deploy", "api.yaml"]);
+    serves(&second, "version 2");
+    let back = done(&["rollback", "--to", &text(&first["deployment_id"])]);
+    serves(&back, "version 1");
 }
 
 fn version(number: usize) -> Api {

@@ -2,8 +2,15 @@
 //! that no client makes. The scenarios are Python, in `tests/clients/scenarios`; each runs
 //! against a gateway of its own.
 
+mod canary;
 mod clients;
+mod concurrency;
+mod coverage;
 mod deploy;
+mod domains;
+mod durability;
+mod serve;
+mod upgrade;
 
 use clients::{Clients, run, script};
 

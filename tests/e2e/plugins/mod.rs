@@ -10,6 +10,7 @@ mod hostile_components;
 mod lifecycle;
 mod policies;
 mod proxy_wasm;
+mod tests_of_authorizers;
 mod tls_upstreams;
 mod transformers;
 mod wasi;

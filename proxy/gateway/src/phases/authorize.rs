@@ -10,7 +10,7 @@ mod decisions;
 mod identity;
 mod runtime;
 #[cfg(test)]
-mod test_plugin;
+pub(crate) mod test_plugin;
 #[cfg(test)]
 pub(crate) mod test_support;
 
@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::head::{Known, RequestHead};
 use crate::refusal::Refusal;
 
-pub use authorized::{Authorization, Authorized};
+pub use authorized::{Authorization, Authorized, Said};
 pub use runtime::AuthorizerRuntime;
 
 /// Whether [`authorize`] wants the request's body.

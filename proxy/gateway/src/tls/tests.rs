@@ -11,8 +11,6 @@ use rustls::{
 
 use super::*;
 
-type Pem = (Vec<String>, Vec<u8>, Vec<u8>);
-
 fn made(names: &[&str]) -> Made<KeyPair> {
     rcgen::generate_simple_self_signed(
         names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
@@ -20,24 +18,28 @@ fn made(names: &[&str]) -> Made<KeyPair> {
     .expect("a certificate")
 }
 
-fn pem(certificate: &Made<KeyPair>) -> Pem {
-    (
-        Vec::new(),
-        certificate.cert.pem().into_bytes(),
-        certificate.signing_key.serialize_pem().into_bytes(),
-    )
+fn pem(certificate: &Made<KeyPair>) -> CertificatePem {
+    named_pem(&[], certificate)
+}
+
+fn named_pem(names: &[&str], certificate: &Made<KeyPair>) -> CertificatePem {
+    CertificatePem {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        certificate: certificate.cert.pem().into_bytes(),
+        key: certificate.signing_key.serialize_pem().into_bytes(),
+    }
 }
 
 fn loaded(certificates: &[&Made<KeyPair>]) -> Arc<Certificates> {
     let loaded = Arc::new(Certificates::new());
-    let pems: Vec<Pem> = certificates.iter().map(|certificate| pem(certificate)).collect();
+    let pems: Vec<CertificatePem> =
+        certificates.iter().map(|certificate| pem(certificate)).collect();
     loaded.load_pem(&pems).expect("usable certificates");
     loaded
 }
 
 fn chosen(certificates: &Certificates, name: Option<&str>) -> Option<Vec<u8>> {
-    let by_name = certificates.0.load();
-    by_name.candidates(name).first().map(|certified| certified.cert[0].to_vec())
+    certificates.choose(name, |_| true).map(|certified| certified.cert[0].to_vec())
 }
 
 fn der(certificate: &Made<KeyPair>) -> Option<Vec<u8>> {
@@ -46,7 +48,11 @@ fn der(certificate: &Made<KeyPair>) -> Option<Vec<u8>> {
 
 fn error_of(names: &[&str], certificate: &str, key: &str) -> String {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    let loaded = Certificates::new().load_pem(&[(names, certificate.into(), key.into())]);
+    let loaded = Certificates::new().load_pem(&[CertificatePem {
+        names,
+        certificate: certificate.into(),
+        key: key.into(),
+    }]);
     loaded.expect_err("an unusable certificate").to_string()
 }
 
@@ -126,11 +132,9 @@ fn names_are_compared_without_case() {
 #[test]
 fn configured_names_replace_those_of_the_certificate() {
     let (first, named) = (made(&["first.test"]), made(&["in-the-certificate.test"]));
-    let (_, certificate, key) = pem(&named);
     let certificates = Certificates::new();
-    certificates
-        .load_pem(&[pem(&first), (vec!["configured.test".to_owned()], certificate, key)])
-        .expect("usable");
+    let pems = [pem(&first), named_pem(&["configured.test"], &named)];
+    certificates.load_pem(&pems).expect("usable");
     assert_eq!(chosen(&certificates, Some("configured.test")), der(&named));
     assert_eq!(chosen(&certificates, Some("in-the-certificate.test")), der(&first));
 }
@@ -148,11 +152,56 @@ fn without_certificates_a_handshake_fails() {
 fn a_load_that_fails_keeps_the_certificates_in_force() {
     let (old, new) = (made(&["api.test"]), made(&["api.test"]));
     let certificates = loaded(&[&old]);
-    let broken = (Vec::new(), b"no PEM".to_vec(), b"no PEM".to_vec());
+    let broken = CertificatePem { key: b"no PEM".to_vec(), ..pem(&new) };
     assert!(certificates.load_pem(&[pem(&new), broken]).is_err());
     assert_eq!(chosen(&certificates, Some("api.test")), der(&old));
     certificates.load_pem(&[pem(&new)]).expect("usable");
     assert_eq!(chosen(&certificates, Some("api.test")), der(&new));
+}
+
+#[test]
+fn certificates_of_domain_names_stand_beside_those_of_files() {
+    let (first, exact, wildcard) =
+        (made(&["first.test"]), made(&["both.test"]), made(&["*.wild.test"]));
+    let certificates = loaded(&[&first, &exact, &wildcard]);
+    let (both, own, under) = (made(&["both.test"]), made(&["a.wild.test"]), made(&["*.own.test"]));
+    let domains = [
+        named_pem(&["both.test"], &both),
+        named_pem(&["A.wild.test"], &own),
+        named_pem(&["*.own.test"], &under),
+    ];
+    certificates.load_domains(&domains);
+    assert_eq!(chosen(&certificates, Some("both.test")), der(&exact));
+    // The exact name is nearer than the files' wildcard.
+    assert_eq!(chosen(&certificates, Some("a.wild.test")), der(&own));
+    assert_eq!(chosen(&certificates, Some("b.wild.test")), der(&wildcard));
+    assert_eq!(chosen(&certificates, Some("b.own.test")), der(&under));
+    assert_eq!(chosen(&certificates, Some("unknown.test")), der(&first));
+
+    // Neither set touches the other.
+    certificates.load_pem(&[pem(&first)]).expect("usable");
+    assert_eq!(chosen(&certificates, Some("both.test")), der(&both));
+    certificates.load_domains(&[]);
+    assert_eq!(chosen(&certificates, Some("both.test")), der(&first));
+}
+
+#[test]
+fn a_domain_name_whose_certificate_is_broken_does_not_hold_up_the_others() {
+    let (broken, good) = (made(&["broken.test"]), made(&["good.test"]));
+    let certificates = Certificates::new();
+    let broken = CertificatePem { key: pem(&good).key, ..named_pem(&["broken.test"], &broken) };
+    certificates.load_domains(&[broken, named_pem(&["good.test"], &good)]);
+    assert_eq!(chosen(&certificates, Some("broken.test")), None);
+    assert_eq!(chosen(&certificates, Some("good.test")), der(&good));
+    // Nobody gets it who didn't ask for it.
+    assert_eq!(chosen(&certificates, None), None);
+    assert!(!certificates.is_empty());
+}
+
+#[test]
+fn a_certificate_in_memory_does_not_print_its_key() {
+    let printed = format!("{:?}", named_pem(&["a.test"], &made(&["a.test"])));
+    assert_eq!(printed, "CertificatePem { names: [\"a.test\"], .. }");
 }
 
 #[test]
@@ -164,7 +213,7 @@ fn files_are_read_and_named_in_errors() {
         path
     };
     let certificate = made(&["api.test"]);
-    let (_, certificate_pem, key_pem) = pem(&certificate);
+    let CertificatePem { certificate: certificate_pem, key: key_pem, .. } = pem(&certificate);
     let files = CertificateFiles {
         names: Vec::new(),
         certificate: write("tls.crt", &certificate_pem),
@@ -257,9 +306,12 @@ fn an_expired_certificate_is_still_served() {
     let mut params = CertificateParams::new(vec!["old.test".to_owned()]).expect("a name");
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     let expired = params.self_signed(&key).expect("a certificate");
-    Certificates::new()
-        .load_pem(&[(Vec::new(), expired.pem().into(), key.serialize_pem().into())])
-        .expect("usable");
+    let expired = CertificatePem {
+        names: Vec::new(),
+        certificate: expired.pem().into(),
+        key: key.serialize_pem().into(),
+    };
+    Certificates::new().load_pem(&[expired]).expect("usable");
 }
 
 #[test]

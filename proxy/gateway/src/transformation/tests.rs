@@ -142,6 +142,7 @@ fn routed(names: &[&str], loaded: &[(&str, &str)]) -> (RequestHead, Exchange) {
         tls: None,
         forwarding: None,
         penalised: Default::default(),
+        given_context: Default::default(),
     }));
     exchange.begin();
     exchange.path = "/prod/a".to_owned();

@@ -78,7 +78,7 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
             api_summary: None,
         };
         let stage_name = input.text("stageName")?.filter(|name| !name.is_empty());
-        let variables = input.sorted_text_map("variables")?.unwrap_or_default();
+        let variables = variables(unit, &api, stage_name.as_deref(), &input)?;
         // Without a stage it is looked at as if for one, so that errors show here and not later.
         let name = stage_name.as_deref().unwrap_or("test");
         let settings = context.stage_settings(&api.id, name, &deployment.id, variables);
@@ -90,6 +90,25 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         }
         Ok(Answer::WithWarnings(wire(&deployment), warnings))
     })
+}
+
+/// The stage variables that the new deployment will see.
+fn variables(
+    unit: &mut Unit,
+    api: &RestApi,
+    stage_name: Option<&str>,
+    input: &Input,
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let stage = match stage_name {
+        Some(name) => unit.get::<Stage>(&keys::stage(&api.id, name))?,
+        None => None,
+    };
+    let of_stage = stage.map(|stage| stage.variables).unwrap_or_default();
+    let Some(canary) = input.structure("canarySettings")? else {
+        return Ok(input.sorted_text_map("variables")?.unwrap_or(of_stage));
+    };
+    let overrides = canary.sorted_text_map("stageVariableOverrides")?.unwrap_or_default();
+    Ok(of_stage.into_iter().chain(overrides).collect())
 }
 
 /// What AWS refuses to deploy, and what is accepted and won't work.
@@ -226,7 +245,7 @@ fn list(context: &Context, call: &Call) -> Result<Answer, ApiError> {
     context.carry_out(|unit| {
         let api = api(context, unit, call)?;
         let under = keys::of_api(&api.id, "deployments");
-        page::list(call, unit, &under, |_: &Deployment| true, |it| wire(it))
+        page::list(call, unit, &under, |_: &Deployment| true, wire)
     })
 }
 

@@ -11,7 +11,7 @@ use tollgate_model::control_plane::{EndpointConfiguration, Model, Resource, Rest
 use crate::call::{Answer, Call};
 use crate::context::{Context, Settings};
 use crate::error::{ApiError, ErrorKind};
-use crate::input::Input;
+use crate::input::{Input, enum_violation};
 use crate::names::{ID, LONG_ID, keys, new_id};
 use crate::operations::{base_path_mappings, import};
 use crate::page;
@@ -232,7 +232,7 @@ fn replace(
     if !is_known && !is_endpoint {
         return Err(patch.invalid_path());
     }
-    if patch.op != Op::Replace && !(segments == ["policy"]) {
+    if patch.op != Op::Replace && segments != ["policy"] {
         return Err(ApiError::bad_request(
             "Invalid patch operation specified. Must be one of: [replace]",
         ));
@@ -324,24 +324,46 @@ pub(crate) fn endpoint_configuration(input: &Input) -> Result<EndpointConfigurat
             "REGIONAL Configuration and EDGE Configuration cannot be both DISABLED.",
         ));
     }
-    let types: Option<Vec<_>> = names.iter().map(|name| parse_endpoint_type(name)).collect();
-    let mut types = types.ok_or_else(invalid_endpoint_types)?;
+    let address = match &given {
+        Some(given) => given.text("ipAddressType")?,
+        None => None,
+    };
+    check_members(given.as_ref(), &names, address.as_deref())?;
+    let mut types: Vec<_> = names.iter().filter_map(|name| parse_endpoint_type(name)).collect();
     if types.is_empty() {
         types.push(EndpointType::Edge);
     }
     let private = types.contains(&EndpointType::Private);
-    let ip_address_type = match &given {
-        Some(given) => given.text("ipAddressType")?,
-        None => None,
-    };
     let configuration = EndpointConfiguration {
         types,
-        ip_address_type: ip_address_type
+        ip_address_type: address
             .unwrap_or_else(|| if private { "dualstack" } else { "ipv4" }.to_owned()),
         vpc_endpoint_ids: texts("vpcEndpointIds")?,
     };
     check_endpoint(&configuration)?;
     Ok(configuration)
+}
+
+/// Values that aren't in the service model's enumerations.
+fn check_members(
+    given: Option<&Input>,
+    types: &[String],
+    address: Option<&str>,
+) -> Result<(), ApiError> {
+    let Some(given) = given else { return Ok(()) };
+    let mut violations = Vec::new();
+    if types.iter().any(|name| parse_endpoint_type(name).is_none()) {
+        violations.push(format!(
+            "Value '[{}]' at '{}' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [PRIVATE, EDGE, REGIONAL]]",
+            types.join(", "),
+            given.place("types"),
+        ));
+    }
+    if let Some(address) = address.filter(|it| !["ipv4", "dualstack"].contains(it)) {
+        let place = given.place("ipAddressType");
+        violations.push(enum_violation(&place, address, &["ipv4", "dualstack"]));
+    }
+    if violations.is_empty() { Ok(()) } else { Err(ApiError::validation(&violations)) }
 }
 
 pub(crate) fn check_endpoint(configuration: &EndpointConfiguration) -> Result<(), ApiError> {

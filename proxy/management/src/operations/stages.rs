@@ -137,7 +137,7 @@ fn update(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let mut stage = stage(unit, &api, call)?;
         let before = stage.clone();
         for patch in &patches {
-            patch::apply(context, unit, &api, &mut stage, patch)?;
+            patch::apply(unit, &api, &mut stage, patch)?;
         }
         stage.last_updated_date = context.now();
         let is_served_as_before = before.deployment_id == stage.deployment_id
@@ -213,7 +213,8 @@ pub(crate) fn stage(unit: &mut Unit, api: &RestApi, call: &Call) -> Result<Stage
 }
 
 fn show(stage: &Stage) -> serde_json::Value {
-    wire(stage)
+    let shown = stage.method_settings.iter().map(|(key, it)| (key.clone(), it.shown()));
+    wire(&Stage { method_settings: shown.collect(), ..stage.clone() })
 }
 
 /// A stage without settings.

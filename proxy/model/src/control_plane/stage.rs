@@ -69,9 +69,10 @@ pub struct MethodSetting {
     /// `OFF`, `ERROR` or `INFO`.
     pub logging_level: Option<String>,
     pub data_trace_enabled: bool,
-    pub throttling_burst_limit: u32,
-    /// Requests a second.
-    pub throttling_rate_limit: f64,
+    /// `None` until it is set: the account's, which is answered as AWS's default.
+    pub throttling_burst_limit: Option<u32>,
+    /// Requests a second; `None` as above.
+    pub throttling_rate_limit: Option<f64>,
     pub caching_enabled: bool,
     /// 0 to 3,600.
     pub cache_ttl_in_seconds: u32,
@@ -88,14 +89,30 @@ impl Default for MethodSetting {
             metrics_enabled: false,
             logging_level: None,
             data_trace_enabled: false,
-            throttling_burst_limit: 5_000,
-            throttling_rate_limit: 10_000.0,
+            throttling_burst_limit: None,
+            throttling_rate_limit: None,
             caching_enabled: false,
             cache_ttl_in_seconds: 300,
             cache_data_encrypted: false,
             require_authorization_for_cache_control: true,
             unauthorized_cache_control_header_strategy:
                 UnauthorizedCacheControlHeaderStrategy::SucceedWithResponseHeader,
+        }
+    }
+}
+
+impl MethodSetting {
+    /// AWS's defaults, of an account: requests at once, and requests a second
+    /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>).
+    pub const DEFAULT_BURST: u32 = 5_000;
+    pub const DEFAULT_RATE: f64 = 10_000.0;
+
+    /// With what AWS answers for throttles that aren't set.
+    pub fn shown(&self) -> Self {
+        Self {
+            throttling_burst_limit: self.throttling_burst_limit.or(Some(Self::DEFAULT_BURST)),
+            throttling_rate_limit: self.throttling_rate_limit.or(Some(Self::DEFAULT_RATE)),
+            ..self.clone()
         }
     }
 }

@@ -155,6 +155,7 @@ fn exchange() -> Exchange {
         tls: None,
         forwarding: None,
         penalised: Default::default(),
+        given_context: Default::default(),
     }))
 }
 

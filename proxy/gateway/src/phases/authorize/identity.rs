@@ -1,6 +1,7 @@
 //! What of a request says who the caller is: the identity sources of an authorizer.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use tollgate_model::compile::{Identity, IdentitySource, PathParameters};
 use tollgate_template::JavaPattern;
@@ -20,8 +21,11 @@ enum Source {
     Header(Box<str>),
     Querystring(Box<str>),
     StageVariable(Box<str>),
-    /// None: a variable that no request has.
-    Context(Option<ContextVariable>),
+    Context {
+        name: Box<str>,
+        /// None: a variable that no request has.
+        variable: Option<ContextVariable>,
+    },
 }
 
 impl Sources {
@@ -73,6 +77,19 @@ impl Sources {
         Some(Cow::Owned(key))
     }
 
+    /// The sources that have a value, as the definition spells them, each with its first.
+    pub fn values(&self, head: &RequestHead, exchange: &Exchange) -> Vec<(String, String)> {
+        let mut values = Vec::new();
+        for source in &self.sources {
+            let mut first = None;
+            source.each_value(head, exchange, &mut |value| {
+                first.get_or_insert_with(|| String::from_utf8_lossy(value).into_owned());
+            });
+            values.extend(first.map(|first| (source.to_string(), first)));
+        }
+        values
+    }
+
     /// Whether the token is one, as far as its pattern says. Not asked about a token for which
     /// there is a decision: it was valid when that was made.
     pub fn is_valid(&self, head: &RequestHead) -> bool {
@@ -101,9 +118,10 @@ impl Source {
             IdentitySource::Header(name) => Self::Header(name.clone()),
             IdentitySource::Querystring(name) => Self::Querystring(name.clone()),
             IdentitySource::StageVariable(name) => Self::StageVariable(name.clone()),
-            IdentitySource::Context(name) => {
-                Self::Context(ContextVariable::parse(name).filter(ContextVariable::is_in_mappings))
-            }
+            IdentitySource::Context(name) => Self::Context {
+                name: name.clone(),
+                variable: ContextVariable::parse(name).filter(ContextVariable::is_in_mappings),
+            },
         }
     }
 
@@ -121,7 +139,10 @@ impl Source {
                 let value = stage.and_then(|it| it.compiled.stage_variables.get(&**name));
                 value.into_iter().for_each(|value| f(value.as_bytes()));
             }
-            Self::Context(variable) => {
+            Self::Context { name, variable } => {
+                if let Some(given) = exchange.client.given_context.get(&**name) {
+                    return f(given.as_bytes());
+                }
                 let mut value = Vec::new();
                 let has_value = variable
                     .as_ref()
@@ -130,6 +151,17 @@ impl Source {
                     f(&value);
                 }
             }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "method.request.header.{name}"),
+            Self::Querystring(name) => write!(f, "method.request.querystring.{name}"),
+            Self::StageVariable(name) => write!(f, "stageVariables.{name}"),
+            Self::Context { name, .. } => write!(f, "context.{name}"),
         }
     }
 }

@@ -115,9 +115,7 @@ impl AuthorizerRuntime {
         body: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let plugin = self.plugin(exchange)?;
-        if body.is_some_and(|body| body.len() > plugin.settings().limits.body) {
-            return Err(Refusal::body_too_large_for("the authorizer"));
-        }
+        check_size(&plugin, body)?;
         let cache = self
             .decisions
             .as_ref()
@@ -125,11 +123,33 @@ impl AuthorizerRuntime {
         if cache.is_some() {
             plugin.count_decision_cache(false);
         }
-        let (authorized, time_to_live) = ask(&plugin, head, exchange, body).await?;
+        let (said, time_to_live) = ask(&plugin, head, exchange, body).await?;
+        let authorized = Arc::new(understand(&plugin, said, exchange)?);
         if let Some((decisions, key)) = cache {
             decisions.keep(&key, &plugin, &authorized, time_to_live, Instant::now());
         }
         settle(authorized, head, exchange)
+    }
+
+    /// Asks the plugin about a request that nobody sent and [`Self::at_once`] did not refuse.
+    /// Nothing is kept, and the request stays as it is. `said` sees the allow before it is read.
+    pub async fn try_out(
+        &self,
+        head: &RequestHead,
+        exchange: &mut Exchange,
+        body: Option<&[u8]>,
+        said: impl FnOnce(&Said, &mut Exchange),
+    ) -> Result<Authorized, Refusal> {
+        let plugin = self.plugin(exchange)?;
+        check_size(&plugin, body)?;
+        let (allow, _) = ask(&plugin, head, exchange, body).await?;
+        said(&allow, exchange);
+        understand(&plugin, allow, exchange)
+    }
+
+    /// The identity sources that have a value, each with it.
+    pub fn identity(&self, head: &RequestHead, exchange: &Exchange) -> Vec<(String, String)> {
+        self.sources.values(head, exchange)
     }
 }
 
@@ -169,13 +189,20 @@ fn apply(edit: &HeaderEdit, head: &mut RequestHead) {
     }
 }
 
+fn check_size(plugin: &Plugin, body: Option<&[u8]>) -> Result<(), Refusal> {
+    match body.is_some_and(|body| body.len() > plugin.settings().limits.body) {
+        true => Err(Refusal::body_too_large_for("the authorizer")),
+        false => Ok(()),
+    }
+}
+
 /// Asks the plugin. Gives what it allows, and for how long.
 async fn ask(
     plugin: &Arc<Plugin>,
     head: &RequestHead,
     exchange: &mut Exchange,
     body: Option<&[u8]>,
-) -> Result<(Arc<Authorized>, Option<Duration>), Refusal> {
+) -> Result<(Said, Option<Duration>), Refusal> {
     let http = Http::new(request_info::of(head, exchange));
     http.state.lock().request_headers = request_info::headers(head, exchange);
     let started = Instant::now();
@@ -203,14 +230,14 @@ async fn ask(
             time_to_live,
         }) => {
             let said = Said { principal_id, policy, context, usage_identifier_key, headers };
-            match Authorized::new(said) {
-                Ok(authorized) => Ok((Arc::new(authorized), time_to_live)),
-                Err(problem) => {
-                    Err(misconfigured(exchange, format!("plugin {}: {problem}", plugin.name())))
-                }
-            }
+            Ok((said, time_to_live))
         }
     }
+}
+
+fn understand(plugin: &Plugin, said: Said, exchange: &mut Exchange) -> Result<Authorized, Refusal> {
+    Authorized::new(said)
+        .map_err(|problem| misconfigured(exchange, format!("plugin {}: {problem}", plugin.name())))
 }
 
 fn access_denied(message: &'static str) -> Refusal {

@@ -93,6 +93,7 @@ pub fn exchange(head: &RequestHead, stage: &Arc<StageRuntime>) -> Exchange {
         }),
         forwarding: None,
         penalised: Default::default(),
+        given_context: Default::default(),
     }));
     exchange.begin();
     let path = String::from_utf8_lossy(head.path()).into_owned();

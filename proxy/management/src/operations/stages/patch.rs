@@ -3,12 +3,11 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateStage-Patch>
 
 use tollgate_model::control_plane::{
-    AccessLogSettings, CacheClusterStatus, CanarySettings, MethodSetting, RestApi, Stage,
+    AccessLogSettings, CacheClusterStatus, CanarySettings, RestApi, Stage,
     UnauthorizedCacheControlHeaderStrategy,
 };
 
 use super::{CACHE_CLUSTER_SIZES, check_deployment, check_variable, check_variables, percent};
-use crate::context::Context;
 use crate::error::ApiError;
 use crate::patch::{Op, Patch};
 use crate::unit::Unit;
@@ -16,7 +15,6 @@ use crate::unit::Unit;
 const MAXIMUM_CACHE_TTL: u32 = 3_600;
 
 pub(super) fn apply(
-    context: &Context,
     unit: &mut Unit,
     api: &RestApi,
     stage: &mut Stage,
@@ -34,7 +32,7 @@ pub(super) fn apply(
         }
         (_, ["canarySettings", ..]) => canary(unit, api, stage, patch, &segments[1..]),
         (Op::Remove, [_, _, ..]) => remove_method_setting(stage, patch),
-        (_, [_, _, _, ..]) => method_setting(context, stage, patch),
+        (_, [_, _, _, ..]) => method_setting(stage, patch),
         (Op::Replace, [name]) => replace(unit, api, stage, patch, name),
         (
             Op::Add | Op::Remove,
@@ -200,7 +198,7 @@ fn promote(stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
 
 /// The key of a method's settings, and what of them a patch path names. The key is the path as it
 /// was addressed, `~1pets~1{id}/GET`: Terraform reads it back so.
-fn method_place<'p>(patch: &'p Patch, after: usize) -> Option<(&'p str, Vec<&'p str>)> {
+fn method_place(patch: &Patch, after: usize) -> Option<(&str, Vec<&str>)> {
     let path = patch.path.strip_prefix('/')?;
     let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
     let end = match after {
@@ -222,18 +220,12 @@ fn remove_method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiErro
     }
 }
 
-fn method_setting(context: &Context, stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
+fn method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
     let Some((key, rest)) = method_place(patch, 2) else { return Err(invalid(patch)) };
     if patch.op != Op::Replace && patch.op != Op::Add {
         return Err(invalid(patch));
     }
-    let (rate, burst) = context.settings.account_throttle;
-    let untouched = MethodSetting {
-        throttling_rate_limit: rate,
-        throttling_burst_limit: burst,
-        ..MethodSetting::default()
-    };
-    let mut setting = stage.method_settings.get(key).cloned().unwrap_or(untouched);
+    let mut setting = stage.method_settings.get(key).cloned().unwrap_or_default();
     match rest[..] {
         ["metrics", "enabled"] => setting.metrics_enabled = patch.boolean()?,
         ["logging", "dataTrace"] => setting.data_trace_enabled = patch.boolean()?,
@@ -241,14 +233,14 @@ fn method_setting(context: &Context, stage: &mut Stage, patch: &Patch) -> Result
             setting.logging_level = Some(patch.one_of(&["OFF", "ERROR", "INFO"])?.to_owned());
         }
         ["throttling", "burstLimit"] => {
-            setting.throttling_burst_limit = patch.number("an integer of 0 or more")?;
+            setting.throttling_burst_limit = Some(patch.number("an integer of 0 or more")?);
         }
         ["throttling", "rateLimit"] => {
             let rate: f64 = patch.number("a number of 0 or more")?;
             if !rate.is_finite() || rate < 0.0 {
                 return Err(patch.invalid_value(patch.text()?, "a number of 0 or more"));
             }
-            setting.throttling_rate_limit = rate;
+            setting.throttling_rate_limit = Some(rate);
         }
         ["caching", "ttlInSeconds"] => {
             let allowed = "an integer from 0 to 3600";
