@@ -281,7 +281,9 @@ class Variables(Changes):
 
 class DeployLatency(Managed):
     name = "deploy-latency"
-    summary = f"from a call to its new answer, {APIS:,} APIs of 20 methods, 12,800 requests/s beside"
+    summary = (
+        f"from a call to its new answer, {APIS:,} APIs of 20 methods, 12,800 requests/s beside"
+    )
     kinds = {
         "create-deployment": Deployments,
         "roll back": Rollbacks,
@@ -356,7 +358,9 @@ class DeployLatency(Managed):
 
 class DeployMemory(Managed):
     name = "deploy-memory"
-    summary = f"RSS with {APIS:,} APIs, after redeployments whose old ones are deleted, after all are"
+    summary = (
+        f"RSS with {APIS:,} APIs, after redeployments whose old ones are deleted, after all are"
+    )
     cases = ("tollgate",)
     max_rounds = 1
     columns = [
@@ -435,7 +439,9 @@ class ImportImpact(Managed):
         times.append(time.monotonic())
         deploy(client, api_id)
         times.append(time.monotonic())
-        wait_until(lambda: probe.is_served(api_id, "/g0"), SERVED_WITHIN_SECONDS, "it", POLL_SECONDS)
+        wait_until(
+            lambda: probe.is_served(api_id, "/g0"), SERVED_WITHIN_SECONDS, "it", POLL_SECONDS
+        )
         times.append(time.monotonic())
         client.call("DELETE", f"/restapis/{api_id}")
         return tuple(end - begin for begin, end in zip(times, times[1:]))

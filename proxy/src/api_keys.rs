@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use tollgate_gateway::usage::{ApiKey, UsagePlanId};
 use tollgate_model::api_key_file::{Entries, Entry, Problem, quoted};
 
-use crate::cli::GenerateArgs;
+use crate::cli::usage::GenerateArgs;
 use crate::config::usage::{generated_key_id, key_name, key_value, plan_id};
 use crate::definitions::reason;
 

@@ -1,7 +1,10 @@
 //! The command line: what can be typed, what it defaults to, and what `--help` says.
 
 pub mod deploy;
+pub mod plugin;
 pub mod store;
+pub mod throttle;
+pub mod usage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,11 +12,12 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tollgate_gateway::config::AccessLogDestination;
-use tollgate_gateway::usage::{ApiKeyId, ApiKeyValue, Throttle, UsagePlanId};
-use tollgate_throttle::{Day, Quota};
+use tollgate_gateway::usage::{ApiKeyValue, Throttle};
 
-use crate::config::{usage, values};
-use crate::usage_command::parse_date;
+use self::plugin::PluginCommand;
+use self::throttle::ThrottleCommand;
+use self::usage::{ApiKeyCommand, UsageArgs};
+use crate::config::{usage as usage_values, values};
 
 /// Amazon API Gateway for your own edge Linux hosts.
 ///
@@ -155,7 +159,7 @@ pub struct DevArgs {
     pub account_throttle: Option<Throttle>,
 
     /// An API key that is good for every method; give it again for more
-    #[arg(long = "api-key", value_name = "VALUE", value_parser = usage::key_value)]
+    #[arg(long = "api-key", value_name = "VALUE", value_parser = usage_values::key_value)]
     pub api_keys: Vec<ApiKeyValue>,
 
     /// Drop packets of clients that send too many, in the kernel: 1,000 new connections a second
@@ -304,257 +308,6 @@ pub struct RenderArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ThrottleCommand {
-    /// Packets by what became of them, who is in the penalty box until when, the lists, and the
-    /// sources that were dropped most
-    Status(ThrottleStatusArgs),
-    /// Never limit nor penalise networks, not even inside a wider one that is denied
-    Allow(ThrottleListArgs),
-    /// Drop all packets of networks
-    Deny(ThrottleListArgs),
-    /// Let addresses out of the penalty box, and take networks off the lists
-    Release(ThrottleListArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct ThrottleStatusArgs {
-    #[command(flatten)]
-    pub target: ThrottleTarget,
-
-    /// How many sources to show
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub top: usize,
-
-    /// Text, or one line of JSON
-    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tollgate throttle deny 203.0.113.0/24 2001:db8::/32
-  tollgate throttle allow 203.0.113.7
-  tollgate throttle release 203.0.113.7
-
-The longest prefix decides. What is changed here lasts until the gateway exits; the configuration
-file is for what is to last.")]
-pub struct ThrottleListArgs {
-    /// Addresses, or networks with a prefix length
-    #[arg(required = true, value_name = "NETWORK")]
-    pub networks: Vec<tollgate_xdp::Network>,
-
-    #[command(flatten)]
-    pub target: ThrottleTarget,
-}
-
-/// Which throttle is meant.
-#[derive(Debug, Args)]
-pub struct ThrottleTarget {
-    /// The network interface [default: the only one with a throttle]
-    #[arg(long, value_name = "NAME")]
-    pub interface: Option<String>,
-
-    /// Where the gateway pins its maps
-    #[arg(long, value_name = "DIRECTORY", default_value = tollgate_xdp::KernelSettings::PIN_DIRECTORY)]
-    pub pin_directory: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Run a plugin on a request without a gateway: its decision, edits, log lines and cost
-    Test(PluginTestArgs),
-    /// Say what a plugin is: kind, ABI, imports, size
-    Inspect(PluginInspectArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tollgate plugin test authorizer.wasm --request request.json
-  tollgate plugin test filter.wasm --request request.json --config filter.yaml
-  tollgate plugin test jwt.wasm --request request.json --config jwt.json --upstream jwks=127.0.0.1:8081
-
-The request file is JSON; each key may be left out:
-  {
-    \"method\": \"GET\", \"path\": \"/pets/7\", \"query\": \"verbose=1\",
-    \"headers\": {\"authorization\": \"Bearer x\", \"accept\": [\"a\", \"b\"]},
-    \"body\": \"text, or any JSON\",
-    \"resource\": \"/pets/{id}\", \"stage\": \"dev\", \"pathParameters\": {\"id\": \"7\"},
-    \"stageVariables\": {}, \"sourceAddress\": \"192.0.2.1\", \"context\": {},
-    \"response\": {\"status\": 200, \"headers\": {}, \"body\": \"what the backend answers\"}
-  }
-A list of such objects is run one after the other, on the same plugin.
-
-Exit codes: 0 the plugin ran, whatever it decided; 1 it failed, or a file is wrong.")]
-pub struct PluginTestArgs {
-    /// The plugin's .wasm file
-    pub plugin: PathBuf,
-
-    /// The request, or a list of requests, as JSON; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub request: PathBuf,
-
-    /// The plugin's configuration
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// An upstream that the plugin may call by this name; give it again for more
-    #[arg(long = "upstream", value_name = "NAME=HOST:PORT", value_parser = upstream)]
-    pub upstreams: Vec<KeyValue>,
-
-    /// Let a component use WASI: clocks, random numbers, and output to the log
-    #[arg(long)]
-    pub wasi: bool,
-
-    /// The root context that a proxy-wasm filter runs, for files that hold several [default: the
-    /// one without a name]
-    #[arg(long, value_name = "ROOT_ID")]
-    pub root_id: Option<String>,
-
-    /// Give an authorizer the request's body
-    #[arg(long)]
-    pub body: bool,
-
-    /// A fresh instance for each request
-    #[arg(long)]
-    pub per_request: bool,
-
-    /// How to print what happened
-    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  tollgate plugin inspect filter.wasm
-
-Exit codes: 0 it can be loaded here, 1 it can't: standard error says why.")]
-pub struct PluginInspectArgs {
-    /// The plugin's .wasm file
-    pub plugin: PathBuf,
-
-    /// How to print what was found
-    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    after_help = "\
-Examples:
-  tollgate usage gold01 --config /etc/tollgate/tollgate.yaml
-  tollgate usage gold01 --key a1b2c3d4e5 --from 2026-11-01 --to 2026-11-30 --output json
-  tollgate usage grant gold01 a1b2c3d4e5 --remaining 1000
-
-It asks the running gateway, through the Unix socket control_socket of its configuration."
-)]
-pub struct UsageArgs {
-    #[command(subcommand)]
-    pub command: Option<UsageCommand>,
-
-    #[command(flatten)]
-    pub report: ReportArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum UsageCommand {
-    /// Let a key make so many more requests until its quota begins again
-    Grant(GrantArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// The usage plan's id
-    // A subcommand takes its place.
-    #[arg(required = true, value_parser = usage::plan_id)]
-    pub plan: Option<UsagePlanId>,
-
-    /// Only the key with this id
-    #[arg(long, value_name = "ID", value_parser = usage::key_id)]
-    pub key: Option<ApiKeyId>,
-
-    /// The first day, in UTC [default: the last one]
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
-    pub from: Option<Day>,
-
-    /// The last day, up to 89 after the first [default: today]
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
-    pub to: Option<Day>,
-
-    #[command(flatten)]
-    pub control: ControlArgs,
-
-    /// How to print it
-    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-#[derive(Debug, Args)]
-pub struct GrantArgs {
-    /// The usage plan's id
-    #[arg(value_parser = usage::plan_id)]
-    pub plan: UsagePlanId,
-
-    /// The key's id
-    #[arg(value_parser = usage::key_id)]
-    pub key: ApiKeyId,
-
-    /// Requests that it may still make; this takes the place of what is left
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=Quota::MAX_LIMIT))]
-    pub remaining: u64,
-
-    #[command(flatten)]
-    pub control: ControlArgs,
-
-    /// How to print what it has now
-    #[arg(long, env = "TOLLGATE_OUTPUT", value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-}
-
-/// Where the gateway is.
-#[derive(Debug, Args)]
-pub struct ControlArgs {
-    /// The gateway's configuration file, which names its control socket
-    #[arg(long, env = "TOLLGATE_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// The control socket itself
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    pub socket: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ApiKeyCommand {
-    /// Print new keys as lines of a keys file (AWS's CSV format)
-    Generate(GenerateArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tollgate api-key generate --name acme --usage-plan gold01
-  tollgate api-key generate -n 100 --name customer > keys.csv
-
-The file's place in the configuration is api_keys_file. Values are 40 letters and digits.")]
-pub struct GenerateArgs {
-    /// The key's name; with several keys a number is added to each
-    #[arg(long, value_name = "NAME", default_value = "key")]
-    pub name: String,
-
-    /// How many keys
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub count: u32,
-
-    /// The id of a usage plan that they are in; give it again for more
-    #[arg(long = "usage-plan", value_name = "ID", value_parser = usage::plan_id)]
-    pub usage_plans: Vec<UsagePlanId>,
-}
-
-#[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the JSON Schema of the configuration file: every key with unit, range and default
     Schema,
@@ -626,10 +379,10 @@ impl DevArgs {
 /// `RATE` or `RATE:BURST`.
 fn throttle(text: &str) -> Result<Throttle, String> {
     let (rate, burst) = match text.split_once(':') {
-        Some((rate, burst)) => (rate, usage::burst(burst)?),
+        Some((rate, burst)) => (rate, usage_values::burst(burst)?),
         None => (text, Throttle::ACCOUNT_BURST),
     };
-    let throttle = Throttle::new(usage::rate(rate)?, burst);
+    let throttle = Throttle::new(usage_values::rate(rate)?, burst);
     throttle.map_err(|_| "the rate is out of its range".to_owned())
 }
 

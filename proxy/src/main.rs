@@ -42,7 +42,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use cli::{ApiKeyCommand, Cli, Command, ConfigCommand};
+use cli::usage::ApiKeyCommand;
+use cli::{Cli, Command, ConfigCommand};
 
 /// A tenth of a small request's time goes to the allocator. This one is cheaper than glibc's,
 /// hands a freed block out again while it is in the cache (TLS records), and gives memory back

@@ -15,7 +15,8 @@ use serde_json::json;
 use tollgate_plugin_host::config::{Isolation, PluginSettings, UpstreamConfig, UpstreamProtocol};
 use tollgate_plugin_host::{HostConfig, Inspection, PluginHost, PluginSource, inspect};
 
-use crate::cli::{KeyValue, Output, PluginCommand, PluginInspectArgs, PluginTestArgs};
+use crate::cli::plugin::{PluginCommand, PluginInspectArgs, PluginTestArgs};
+use crate::cli::{KeyValue, Output};
 use crate::config::plugins::name_of;
 use crate::definitions::reason;
 

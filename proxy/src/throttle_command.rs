@@ -12,7 +12,8 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use tollgate_xdp::{KernelMaps, KernelSource, Standing};
 
-use crate::cli::{Output, ThrottleCommand, ThrottleListArgs, ThrottleStatusArgs, ThrottleTarget};
+use crate::cli::Output;
+use crate::cli::throttle::{ThrottleCommand, ThrottleListArgs, ThrottleStatusArgs, ThrottleTarget};
 
 pub fn throttle(command: &ThrottleCommand) -> anyhow::Result<ExitCode> {
     match command {

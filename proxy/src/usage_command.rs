@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use tollgate_gateway::usage::UsagePlanId;
 use tollgate_throttle::Day;
 
-use crate::cli::{ControlArgs, GrantArgs, Output, ReportArgs, UsageArgs, UsageCommand};
+use crate::cli::Output;
+use crate::cli::usage::{ControlArgs, GrantArgs, ReportArgs, UsageArgs, UsageCommand};
 use crate::config;
 
 /// For the gateway's answer: it writes what it has counted before it reads.
@@ -148,10 +149,5 @@ fn date(day: Day) -> String {
 
 /// Reads `2026-11-23`.
 pub fn parse_date(text: &str) -> Result<Day, String> {
-    let parts: Option<Vec<u32>> = text.split('-').map(|part| part.parse().ok()).collect();
-    let day = match parts.as_deref() {
-        Some([year, month, day]) if text.len() == 10 => Day::of_date(*year, *month, *day),
-        _ => None,
-    };
-    day.ok_or_else(|| "allowed: a date as in 2026-11-23".to_owned())
+    Day::parse(text).ok_or_else(|| "allowed: a date as in 2026-11-23".to_owned())
 }

@@ -53,8 +53,16 @@ const WARNING: HeaderName = HeaderName::from_static("x-tollgate-warning");
 
 impl http::Handler for Management {
     fn call(&self, request: http::Request) -> http::Response {
+        let path = request.path.clone();
         match router::answer(&self.context, request) {
-            Ok(answered) => response(answered),
+            Ok(answered) => {
+                if let Answer::WithWarnings(_, warnings) = &answered.answer {
+                    for warning in warnings {
+                        tracing::warn!(path, "{warning}");
+                    }
+                }
+                response(answered)
+            }
             Err(error) => {
                 let body = serde_json::json!({ "message": error.message });
                 let mut response = json(error.kind.status(), &body);

@@ -11,6 +11,7 @@ use tollgate_management::{
 use tollgate_model::api::{Api, ApiId, HttpMethod};
 use tollgate_model::compile::{CompiledStage, StageSettings, compile};
 use tollgate_model::control_plane::Stage;
+use tollgate_store::Store;
 use tollgate_throttle::Day;
 
 use super::serving::Serving;
@@ -21,12 +22,19 @@ use crate::plugins::unfit_plugins;
 /// The gateway of this process.
 pub struct GatewayDataPlane {
     serving: Arc<Serving>,
+    store: Arc<dyn Store>,
     settings: Settings,
 }
 
 impl GatewayDataPlane {
-    pub fn new(serving: Arc<Serving>, settings: Settings) -> Self {
-        Self { serving, settings }
+    pub fn new(serving: Arc<Serving>, store: Arc<dyn Store>, settings: Settings) -> Self {
+        Self { serving, store, settings }
+    }
+
+    /// Waits until the gateway knows the plans and keys that were made before.
+    fn catch_up(&self) -> Result<(), ApiError> {
+        self.serving.wait_for(self.store.read().map_err(internal)?.revision());
+        Ok(())
     }
 }
 
@@ -101,6 +109,7 @@ impl DataPlane for GatewayDataPlane {
             position: key(&request.position)?,
             limit: request.limit,
         };
+        self.catch_up()?;
         let report = self.serving.gateway().usage(query).map_err(refused)?;
         let days = |days: Vec<tollgate_gateway::usage::DayOfUse>| {
             let number = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
@@ -118,6 +127,7 @@ impl DataPlane for GatewayDataPlane {
 
     fn set_remaining(&self, plan: &str, key: &str, remaining: u64) -> Result<(), ApiError> {
         let (plan, key) = (plan_id(plan)?, key_id(key)?);
+        self.catch_up()?;
         self.serving.gateway().grant_usage(plan, key, remaining).map(drop).map_err(refused)
     }
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tollgate_gateway::give_way;
 use tollgate_management::{Context, Management, keys};
 use tollgate_model::api::ApiId;
 use tollgate_store::{Changes, Depth, Key, Revision, Snapshot, StoreError};
 
 use super::serving::{Serving, StageId, StoreChange};
-use super::{domains, give_way, stages, usage};
+use super::{domains, stages, usage};
 
 /// How long the store is waited for at a time: after it, whether to stop is looked at.
 const WAIT: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ impl Follower {
     /// Serves what is in the store, then goes on with what changes.
     pub fn start(management: Arc<Management>, serving: Arc<Serving>) -> anyhow::Result<Self> {
         let revision = publish_all(&management.context, &serving)?;
+        serving.tell_served(revision);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread =
@@ -60,7 +62,10 @@ impl Drop for Follower {
 fn follow(context: &Context, serving: &Serving, mut revision: Revision, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         match advance(context, serving, revision) {
-            Ok(newest) => revision = newest,
+            Ok(newest) => {
+                revision = newest;
+                serving.tell_served(revision);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store can't be followed; what is served stays");
                 std::thread::sleep(RETRY);

@@ -53,7 +53,8 @@ impl ControlPlane {
             Some(directory) => Arc::new(EmbeddedStore::open(directory)?),
             None => Arc::new(EmbeddedStore::in_memory()?),
         };
-        let data_plane = Arc::new(GatewayDataPlane::new(serving.clone(), settings.clone()));
+        let data_plane =
+            Arc::new(GatewayDataPlane::new(serving.clone(), store.clone(), settings.clone()));
         let context = Context { store, settings, data_plane };
         let management = Arc::new(Management { context });
         let gateway = serving.gateway().clone();
@@ -63,15 +64,5 @@ impl ControlPlane {
         let socket = sockets.pop().context("the management API has no socket")?;
         let listener = ApiListener::start(&gateway, management, socket, access)?;
         Ok(Self { _listener: listener, _follower: follower })
-    }
-}
-
-/// Lets the calling thread give way to those that serve requests. What it does is not urgent, and
-/// may be long.
-pub fn give_way() {
-    const NICE: libc::c_int = 10;
-    // SAFETY: no pointers are involved; 0 is the calling thread on Linux.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
-        tracing::debug!("the thread's priority can't be lowered");
     }
 }

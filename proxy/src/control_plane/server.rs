@@ -7,11 +7,9 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
-use tollgate_gateway::Gateway;
+use tollgate_gateway::{Gateway, give_way};
 use tollgate_management::Management;
 use tollgate_management::http::{Authentication, Server};
-
-use super::give_way;
 
 /// Who may use the API, and how it is spoken.
 pub struct Access {

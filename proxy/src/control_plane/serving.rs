@@ -1,16 +1,21 @@
 //! What is served: what files say and what the store says, side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tollgate_gateway::tls::CertificatePem;
 use tollgate_gateway::usage::{ApiKey, InvalidUsage, UsagePlan, UsageSettings};
 use tollgate_gateway::{Addresses, DomainName, Gateway, PublishError, RouteStage, Routes, Update};
 use tollgate_model::api::ApiId;
+use tollgate_store::Revision;
 
 use super::domains::StoreDomains;
 use super::usage::StoreUsage;
 use crate::plugins::Kinds;
+
+/// How long a change of the store may be waited for until it is served.
+const LONGEST_LAG: Duration = Duration::from_secs(2);
 
 /// A stage by API and name.
 pub type StageId = (ApiId, String);
@@ -20,6 +25,9 @@ pub struct Serving {
     gateway: Gateway,
     /// One change at a time, from whichever source.
     sources: Mutex<Sources>,
+    /// The store's revision that is served.
+    served: Mutex<Revision>,
+    has_served: Condvar,
 }
 
 #[derive(Default)]
@@ -75,7 +83,12 @@ pub struct StoreChange {
 
 impl Serving {
     pub fn new(gateway: Gateway) -> Self {
-        Self { gateway, sources: Mutex::default() }
+        Self {
+            gateway,
+            sources: Mutex::default(),
+            served: Mutex::default(),
+            has_served: Condvar::new(),
+        }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -100,6 +113,18 @@ impl Serving {
     /// Those stages: the caller serves what the store says of them.
     pub fn take_given_back(&self) -> BTreeSet<StageId> {
         std::mem::take(&mut self.sources.lock().given_back)
+    }
+
+    /// Says that what the store had at a revision is served.
+    pub fn tell_served(&self, revision: Revision) {
+        *self.served.lock() = revision;
+        self.has_served.notify_all();
+    }
+
+    /// Waits until it is, a while at most: then what is served is older.
+    pub fn wait_for(&self, revision: Revision) {
+        let is_older = |served: &mut Revision| *served < revision;
+        self.has_served.wait_while_for(&mut self.served.lock(), is_older, LONGEST_LAG);
     }
 
     /// Serves what files say now, in place of what they said before. On an error nothing changes.

@@ -327,12 +327,21 @@ fn api_keys_of_the_store_are_enforced_beside_those_of_the_file() {
     let refused = keyed.call(&keyed.value);
     assert_error(&refused, 429, "LimitExceededException", "Limit Exceeded");
     // More is granted by the API.
-    keyed.management.patch(
-        &format!("/usageplans/{}/keys/{}/usage", keyed.plan, keyed.key),
-        &json!([{ "op": "replace", "path": "/remaining", "value": "2" }]),
-    );
+    keyed.grant("2");
     assert_eq!([keyed.call(&keyed.value).status, keyed.call(&keyed.value).status], [200, 200]);
     assert_eq!(keyed.call(&keyed.value).status, 429);
+}
+
+#[test]
+fn usage_is_told_and_changed_as_soon_as_a_key_is_in_its_plan() {
+    let gateway = keyed_gateway();
+    for _ in 0..20 {
+        let keyed = Keyed::new(&gateway, &json!({ "quota": { "limit": 10, "period": "DAY" } }));
+        assert_eq!(keyed.usage(), json!([[0, 10]]));
+        let keyed = Keyed::new(&gateway, &json!({ "quota": { "limit": 10, "period": "DAY" } }));
+        keyed.grant("7");
+        assert_eq!(keyed.usage(), json!([[0, 7]]));
+    }
 }
 
 #[test]
@@ -430,6 +439,14 @@ impl<'g> Keyed<'g> {
         let today = format!("{}-{}-{}", &today[..4], &today[4..6], &today[6..]);
         let target = format!("/usageplans/{}/usage?startDate={today}&endDate={today}", self.plan);
         self.management.get(&target)["values"][&self.key].take()
+    }
+
+    /// Has so many requests be left of its key's quota.
+    fn grant(&self, remaining: &str) {
+        self.management.patch(
+            &format!("/usageplans/{}/keys/{}/usage", self.plan, self.key),
+            &json!([{ "op": "replace", "path": "/remaining", "value": remaining }]),
+        );
     }
 
     fn used(&self) -> u64 {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::priority::give_way;
 use crate::snapshot::{Snapshot, StageRuntime};
 use crate::usage::Linked;
 
@@ -34,7 +35,10 @@ impl Reaper {
     pub fn start(core: Arc<Core>) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new().name("retired".to_owned());
-        let thread = thread.spawn(move || free_all(&core, &receiver))?;
+        let thread = thread.spawn(move || {
+            give_way();
+            free_all(&core, &receiver);
+        })?;
         Ok(Self { running: Some((sender, thread)) })
     }
 

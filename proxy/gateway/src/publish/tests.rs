@@ -255,6 +255,18 @@ fn a_canary_takes_from_the_buckets_of_its_stage_and_is_counted_apart() {
 }
 
 #[test]
+fn what_is_replaced_is_freed_by_a_thread_that_gives_way() {
+    let _publisher = publisher();
+    let gives_way = |task: std::fs::DirEntry| {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        let id: libc::id_t = task.file_name().to_str().unwrap().parse().unwrap();
+        // SAFETY: the call takes numbers only.
+        name.trim_end() == "retired" && unsafe { libc::getpriority(libc::PRIO_PROCESS, id) } == 19
+    };
+    eventually(|| std::fs::read_dir("/proc/self/task").unwrap().flatten().any(gives_way));
+}
+
+#[test]
 fn who_still_holds_what_was_replaced_does_not_have_to_free_it() {
     let mut publisher = publisher();
     let routes =

@@ -110,6 +110,11 @@ impl Default for Fixture {
 }
 
 impl Admission {
+    /// Bytes of what keys are found in that are in mappings of their own, not the allocator's.
+    pub fn mapped(&self) -> usize {
+        self.limits.subscribers().mapped()
+    }
+
     /// Whether a request with this key is let through.
     pub fn admit(&self, value: &[u8], now: Instant) -> bool {
         let Ok(api_key) = self.limits.find_key(value) else { return false };

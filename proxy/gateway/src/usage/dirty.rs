@@ -1,10 +1,8 @@
 //! The subscriptions that have counted something since the ledger last asked.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 
-use super::Subscription;
+use super::subscription::SubscriptionPlace;
 use crate::identifiers::thread_number;
 
 /// More threads than this share a list.
@@ -14,14 +12,14 @@ const SHARDS: usize = 16;
 /// first request since the last time, so the lists have no more entries than there are
 /// subscriptions.
 #[derive(Default)]
-pub struct Dirty([Mutex<Vec<Arc<Subscription>>>; SHARDS]);
+pub struct Dirty([Mutex<Vec<SubscriptionPlace>>; SHARDS]);
 
 impl Dirty {
-    pub fn push(&self, subscription: &Arc<Subscription>) {
-        self.0[thread_number() % SHARDS].lock().push(subscription.clone());
+    pub fn push(&self, subscription: SubscriptionPlace) {
+        self.0[thread_number() % SHARDS].lock().push(subscription);
     }
 
-    pub fn take(&self) -> Vec<Arc<Subscription>> {
+    pub fn take(&self) -> Vec<SubscriptionPlace> {
         self.0.iter().flat_map(|shard| std::mem::take(&mut *shard.lock())).collect()
     }
 }

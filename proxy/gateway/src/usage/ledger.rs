@@ -74,7 +74,7 @@ macro_rules! of_engine {
 of_engine!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
 
 /// A key in a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subscriber {
     pub plan: UsagePlanId,
     pub key: ApiKeyId,
@@ -309,7 +309,8 @@ impl Ledger {
     }
 }
 
-const UNTOUCHED: Left = Left { first_day: Day(0), remaining: 0 };
+/// What nobody has taken anything of.
+pub const UNTOUCHED: Left = Left { first_day: Day(0), remaining: 0 };
 
 impl Subscriber {
     fn key(self) -> QuotaKey {

@@ -26,7 +26,6 @@ use tollgate_throttle::{Day, Quota, SharedBucket, SharedQuota};
 use super::dirty::Dirty;
 use super::settings::Throttle;
 use super::subscribers::{ApiKeyPlace, BadKey, Subscribed, Subscribers};
-use super::subscription::MethodBuckets;
 use crate::metrics::ThrottleLevel;
 
 /// A bucket that all clients share, alone in its cache lines.
@@ -99,6 +98,24 @@ pub struct Throttled {
     pub throttle: Option<Throttle>,
 }
 
+/// The levels that a request with a route meets.
+const IN_ORDER: [ThrottleLevel; 5] = [
+    ThrottleLevel::UsagePlanMethod,
+    ThrottleLevel::UsagePlan,
+    ThrottleLevel::Quota,
+    ThrottleLevel::StageMethod,
+    ThrottleLevel::Account,
+];
+
+/// An applicant whose key has been looked up.
+struct Asking<'a> {
+    method: usize,
+    subscribed: Option<Subscribed<'a>>,
+    /// Nanoseconds since the buckets' time begins.
+    now: u64,
+    time: Duration,
+}
+
 /// Something that a request takes from.
 enum Limit<'a> {
     Bucket(&'a SharedBucket, Throttle),
@@ -108,6 +125,11 @@ enum Limit<'a> {
 impl Limiter {
     pub fn new(throttle: Throttle) -> Self {
         Self { throttle, bucket: SharedBucket::full() }
+    }
+
+    #[inline]
+    fn limit(&self) -> Limit<'_> {
+        Limit::Bucket(&self.bucket, self.throttle)
     }
 }
 
@@ -163,71 +185,79 @@ impl StageLimits {
     /// Lets a request through, or says which level refuses it. Takes no lock, unless it is the
     /// first of its key since the ledger was written: then one that its thread hardly shares.
     pub fn admit(&self, applicant: Applicant) -> Result<(), Throttled> {
-        use ThrottleLevel as Level;
-        let subscribed = applicant.api_key.and_then(|place| self.subscribers.subscribed(place));
-        let (mut of_method, mut of_plan, mut of_quota) = (None, None, None);
-        if let Some(Subscribed { plan, subscription, methods }) = subscribed
-            && let Some(rules) = self.plans.get(usize::from(*plan))
-        {
-            of_method = methods
-                .as_ref()
-                .and_then(|buckets| self.of_method(*plan, applicant.method, buckets));
-            of_plan = rules
-                .throttle
-                .map(|it| (Level::UsagePlan, Limit::Bucket(&subscription.bucket, it)));
-            of_quota = rules.quota.map(|it| (Level::Quota, Limit::Quota(&subscription.quota, it)));
-        }
-        let of_stage = self.methods.get(applicant.method).and_then(Option::as_ref);
-        let levels = [
-            of_method,
-            of_plan,
-            of_quota,
-            of_stage.map(|it| (Level::StageMethod, Limit::Bucket(&it.bucket, it.throttle))),
-            self.account
-                .as_ref()
-                .map(|it| (Level::Account, Limit::Bucket(&it.bucket, it.throttle))),
-        ];
-        self.take_all(&levels, applicant)?;
-        if let Some(Subscribed { subscription, .. }) = subscribed {
-            subscription.count(&self.dirty);
+        let place = applicant.api_key;
+        let asking = Asking {
+            method: applicant.method,
+            subscribed: place.and_then(|place| self.subscribers.subscribed(place)),
+            now: self.nanoseconds(applicant.now),
+            time: applicant.time,
+        };
+        let [of_method, of_plan, of_quota, of_stage, of_account] = IN_ORDER;
+        self.take(of_method, &asking)?;
+        self.take(of_plan, &asking)?;
+        self.take(of_quota, &asking)?;
+        self.take(of_stage, &asking)?;
+        self.take(of_account, &asking)?;
+        if let Some(Subscribed { subscription, place, .. }) = asking.subscribed {
+            subscription.count(1, place, &self.dirty);
         }
         Ok(())
     }
 
-    fn of_method<'a>(
-        &self,
-        plan: u16,
-        method: usize,
-        buckets: &'a MethodBuckets,
-    ) -> Option<(ThrottleLevel, Limit<'a>)> {
-        let on_stage = self.on_stage.get(usize::from(plan))?;
+    /// Takes from a level's limit, if there is one. Always inlined: what there is to do depends on
+    /// the level, which is known when this is compiled.
+    #[inline(always)]
+    fn take(&self, level: ThrottleLevel, asking: &Asking<'_>) -> Result<(), Throttled> {
+        let Some(limit) = self.limit(level, asking) else { return Ok(()) };
+        let taken = limit.take(asking.now, asking.time);
+        taken.map_err(|wait| self.refuse(level, limit.throttle(), wait, asking))
+    }
+
+    #[inline(always)]
+    fn limit<'a>(&'a self, level: ThrottleLevel, asking: &Asking<'a>) -> Option<Limit<'a>> {
+        match level {
+            ThrottleLevel::UsagePlanMethod => self.of_method(asking.method, asking.subscribed?),
+            ThrottleLevel::UsagePlan => {
+                let Subscribed { plan, subscription, .. } = asking.subscribed?;
+                let throttle = self.plans.get(usize::from(plan))?.throttle?;
+                Some(Limit::Bucket(&subscription.bucket, throttle))
+            }
+            ThrottleLevel::Quota => {
+                let Subscribed { plan, subscription, .. } = asking.subscribed?;
+                let quota = self.plans.get(usize::from(plan))?.quota?;
+                Some(Limit::Quota(&subscription.quota, quota))
+            }
+            ThrottleLevel::StageMethod => {
+                self.methods.get(asking.method)?.as_deref().map(Limiter::limit)
+            }
+            ThrottleLevel::Account => self.account.as_deref().map(Limiter::limit),
+            ThrottleLevel::ClientIp | ThrottleLevel::PenaltyBox => None,
+        }
+    }
+
+    fn of_method<'a>(&'a self, method: usize, subscribed: Subscribed<'a>) -> Option<Limit<'a>> {
+        let on_stage = self.on_stage.get(usize::from(subscribed.plan))?;
         let PlanOnStage::WithMethods(methods) = on_stage else { return None };
         let (place, throttle) = (*methods.get(method)?)?;
-        let bucket = buckets.buckets.get(usize::from(place))?;
-        Some((ThrottleLevel::UsagePlanMethod, Limit::Bucket(bucket, throttle)))
+        Some(Limit::Bucket(subscribed.of_method(place)?, throttle))
     }
 
-    #[inline]
-    fn take_all(
+    /// Gives back what the levels before this one took.
+    #[cold]
+    fn refuse(
         &self,
-        levels: &[Option<(ThrottleLevel, Limit<'_>)>],
-        applicant: Applicant,
-    ) -> Result<(), Throttled> {
-        let now = self.nanoseconds(applicant.now);
-        for (place, (level, limit)) in
-            levels.iter().enumerate().filter_map(|(place, level)| Some((place, level.as_ref()?)))
-        {
-            if let Err(wait) = limit.take(now, applicant.time) {
-                let today = Day::of_seconds(applicant.time.as_secs());
-                levels[..place].iter().flatten().for_each(|(_, taken)| taken.give_back(today));
-                return Err(Throttled {
-                    level: *level,
-                    retry_after: wait.map(in_seconds),
-                    throttle: limit.throttle(),
-                });
+        level: ThrottleLevel,
+        throttle: Option<Throttle>,
+        wait: Option<Duration>,
+        asking: &Asking<'_>,
+    ) -> Throttled {
+        let today = Day::of_seconds(asking.time.as_secs());
+        for before in IN_ORDER.into_iter().take_while(|it| *it != level) {
+            if let Some(taken) = self.limit(before, asking) {
+                taken.give_back(today);
             }
         }
-        Ok(())
+        Throttled { level, retry_after: wait.map(in_seconds), throttle }
     }
 
     fn nanoseconds(&self, now: Instant) -> u64 {
@@ -241,8 +271,9 @@ fn in_seconds(wait: Duration) -> u64 {
 }
 
 impl Limit<'_> {
-    /// An error is how long there will be none; none for ever.
-    #[inline]
+    /// An error is how long there will be none; none for ever. Always inlined, as
+    /// [`StageLimits::take`].
+    #[inline(always)]
     fn take(&self, now: u64, time: Duration) -> Result<(), Option<Duration>> {
         match self {
             Self::Bucket(bucket, throttle) => bucket
@@ -281,6 +312,7 @@ mod tests {
     use tollgate_throttle::Period;
 
     use super::super::benching::Fixture;
+    use super::super::ledger::Subscriber;
     use super::super::{
         ApiKey, ApiKeyId, ApiKeyValue, ApiStage, MethodThrottle, PlanQuota, StageThrottles,
         UsagePlan, UsagePlanId, UsageSettings,
@@ -355,9 +387,8 @@ mod tests {
             for _ in 0..10 {
                 assert_eq!(ask(&limits, 1), Err(level));
             }
-            let subscription =
-                fixture.registry.subscription(UsagePlanId::of_hash(1), ApiKeyId::of_hash(1));
-            let left = subscription.unwrap().quota.last().remaining;
+            let (plan, key) = (UsagePlanId::of_hash(1), ApiKeyId::of_hash(1));
+            let left = fixture.registry.last_left(Subscriber { plan, key }).unwrap().remaining;
             assert_eq!(left, u64::from(bursts[2]) - 1, "{level:?}");
         }
     }

@@ -16,11 +16,14 @@
 
 pub mod id;
 pub mod settings;
+mod pages;
 mod subscription;
+mod value_hash;
 mod subscribers;
 mod limits;
 mod dirty;
 mod ledger;
+mod owners;
 mod registry;
 mod writer;
 mod report;
@@ -39,5 +42,4 @@ pub use settings::{
 pub(crate) use limits::{Applicant, StageLimits, Throttled};
 pub(crate) use registry::{Linked, Registry};
 pub(crate) use subscribers::{ApiKeyPlace, BadKey};
-use subscription::Subscription;
 pub(crate) use writer::Writer;

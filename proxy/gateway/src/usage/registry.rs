@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use foldhash::quality::RandomState;
-use hashbrown::HashTable;
 use parking_lot::Mutex;
 use tollgate_model::api::{ApiId, HttpMethod};
 use tollgate_model::compile::CompiledStage;
@@ -19,12 +17,13 @@ use super::dirty::Dirty;
 use super::id::{ApiKeyId, UsagePlanId};
 use super::ledger::{Counted, Ledger, LedgerError, Subscriber};
 use super::limits::{ClientLimiter, Limiter, PlanOnStage, PlanRules, StageLimits};
+use super::owners::Owners;
 use super::settings::{
     ApiKey, ApiStage, MethodThrottle, Parts, PlanQuota, StageThrottles, Throttle, UsagePlan,
     UsageSettings,
 };
-use super::subscribers::{Subscribed, Subscribers};
-use super::subscription::Subscription;
+use super::subscribers::{InPlan, Subscribers};
+use super::subscription::{Subscription, SubscriptionPlace, Subscriptions};
 
 /// Subscriptions in one transaction.
 const TRANSACTION: usize = 10_000;
@@ -33,6 +32,7 @@ const TRANSACTION: usize = 10_000;
 /// ledger is written; never by requests.
 pub struct Registry {
     epoch: Instant,
+    subscriptions: Arc<Subscriptions>,
     known: Mutex<Known>,
     dirty: Arc<Dirty>,
     ledger: Ledger,
@@ -43,11 +43,8 @@ pub struct Registry {
     said_in: AtomicU64,
 }
 
-#[derive(Default)]
 struct Known {
-    hasher: RandomState,
-    /// By plan and key.
-    subscriptions: HashTable<Arc<Subscription>>,
+    owners: Owners,
     plans: HashMap<UsagePlanId, Option<PlanQuota>>,
     /// By API and stage, so that a stage that goes is all that is looked at.
     stages: HashMap<(ApiId, String), MethodLimiters>,
@@ -77,9 +74,11 @@ impl Linked {
 impl Registry {
     /// Reads what was used before from a directory; without one it is forgotten at the end.
     pub fn open(directory: Option<&Path>) -> Result<Self, LedgerError> {
+        let subscriptions = Arc::<Subscriptions>::default();
         Ok(Self {
             epoch: Instant::now(),
-            known: Mutex::default(),
+            known: Mutex::new(Known::new(subscriptions.clone())),
+            subscriptions,
             dirty: Arc::default(),
             ledger: Ledger::open(directory)?,
             writing: Mutex::default(),
@@ -118,7 +117,7 @@ impl Registry {
         let mut pruned = self.writing.lock();
         self.write_counted(&mut pruned)?;
         let mut known = self.known.lock();
-        let subscribers = known.subscribe(&self.ledger, &declared, keys)?;
+        let subscribers = known.subscribe(&self.ledger, &self.subscriptions, &declared, keys)?;
         known.plans = declared.iter().map(|plan| (plan.id, plan.quota)).collect();
         let rules = declared.iter().map(|plan| PlanRules {
             throttle: plan.throttle,
@@ -172,10 +171,9 @@ impl Registry {
 
     /// Drops the counters of keys that no snapshot has any more.
     pub fn forget_subscriptions(&self) {
-        let mut known = self.known.lock();
-        known.subscriptions.retain(|it| Arc::strong_count(it) > 1 || it.has_counted());
-        let Known { subscriptions, hasher, .. } = &mut *known;
-        subscriptions.shrink_to_fit(|it| hash(hasher, it.plan, it.key));
+        // What is being written is not forgotten meanwhile.
+        let _writing = self.writing.lock();
+        self.known.lock().owners.forget_idle();
     }
 
     /// Writes what was counted since the last time. What can't be written stays counted.
@@ -185,20 +183,12 @@ impl Registry {
 
     fn write_counted(&self, pruned: &mut Option<Day>) -> Result<(), LedgerError> {
         let today = today();
-        let dirty = self.dirty.take();
-        if !dirty.is_empty() {
-            let quotas: HashMap<UsagePlanId, Quota> = {
-                let known = self.known.lock();
-                let quotas = known.plans.iter().filter_map(|(id, it)| Some((*id, (*it)?.quota)));
-                quotas.collect()
-            };
-            // Each is tried: what one transaction can't write stays in the list.
-            let mut written = Ok(());
-            for subscriptions in dirty.chunks(TRANSACTION) {
-                written = written.and(self.write(subscriptions, &quotas, today));
-            }
-            written?;
+        // Each is tried: what one transaction can't write stays in the list.
+        let mut written = Ok(());
+        for places in self.dirty.take().chunks(TRANSACTION) {
+            written = written.and(self.write(places, today));
         }
+        written?;
         if *pruned != Some(today) && self.ledger.prune(today, TRANSACTION)? < TRANSACTION {
             self.forget_quotas(today)?;
             *pruned = Some(today);
@@ -206,25 +196,15 @@ impl Registry {
         Ok(())
     }
 
-    fn write(
-        &self,
-        subscriptions: &[Arc<Subscription>],
-        quotas: &HashMap<UsagePlanId, Quota>,
-        today: Day,
-    ) -> Result<(), LedgerError> {
-        let counted: Vec<Counted> = subscriptions
-            .iter()
-            .map(|it| Counted {
-                subscriber: Subscriber { plan: it.plan, key: it.key },
-                requests: it.take_counted().into(),
-                quota: quotas.get(&it.plan).copied(),
-            })
-            .collect();
-        match self.ledger.add(&counted, today) {
+    fn write(&self, places: &[SubscriptionPlace], today: Day) -> Result<(), LedgerError> {
+        let counted: Vec<(SubscriptionPlace, &Subscription, Counted)> = {
+            let known = self.known.lock();
+            places.iter().filter_map(|place| self.counted(&known, *place)).collect()
+        };
+        let requests: Vec<Counted> = counted.iter().map(|(.., counted)| *counted).collect();
+        match self.ledger.add(&requests, today) {
             Ok(written) => {
-                for ((subscription, counted), left) in
-                    subscriptions.iter().zip(&counted).zip(written)
-                {
+                for ((_, subscription, counted), left) in counted.iter().zip(written) {
                     if let (Some(quota), Some(left)) = (counted.quota, left) {
                         follow(subscription, quota, left, today);
                     }
@@ -232,35 +212,52 @@ impl Registry {
                 Ok(())
             }
             Err(error) => {
-                for (subscription, counted) in subscriptions.iter().zip(&counted) {
+                for (place, subscription, counted) in &counted {
                     let requests = u32::try_from(counted.requests).unwrap_or(u32::MAX);
-                    subscription.keep_counted(requests, &self.dirty);
+                    subscription.count(requests, *place, &self.dirty);
                 }
                 Err(error)
             }
         }
     }
 
+    /// Takes what a subscription has counted.
+    fn counted(
+        &self,
+        known: &Known,
+        place: SubscriptionPlace,
+    ) -> Option<(SubscriptionPlace, &Subscription, Counted)> {
+        let subscriber = known.owners.owner(place)?;
+        let subscription = self.subscriptions.at(place)?;
+        let quota = known.plans.get(&subscriber.plan).copied().flatten().map(|it| it.quota);
+        let requests = subscription.take_counted().into();
+        Some((place, subscription, Counted { subscriber, requests, quota }))
+    }
+
     fn forget_quotas(&self, today: Day) -> Result<(), LedgerError> {
-        let is_known = |it: Subscriber| self.known.lock().find(it.plan, it.key).is_some();
+        let is_known = |it: Subscriber| self.known.lock().owners.find(it).is_some();
         self.ledger.forget_quotas(today, is_known)
     }
 
-    /// Says what is left of a key's quota in the period that it is in.
+    /// Says what is left of a key's quota in the period that it is in. Gives false if the key is
+    /// not in the plan.
     pub fn set_remaining(
         &self,
-        subscription: &Subscription,
+        subscriber: Subscriber,
         quota: Quota,
         remaining: u64,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let mut pruned = self.writing.lock();
         self.write_counted(&mut pruned)?;
+        let place = self.known.lock().owners.find(subscriber);
+        let Some(subscription) = place.and_then(|place| self.subscriptions.at(place)) else {
+            return Ok(false);
+        };
         let before = quota.left(subscription.quota.last(), today());
         let left = Left { remaining, ..before };
-        let subscriber = Subscriber { plan: subscription.plan, key: subscription.key };
         self.ledger.set(subscriber, quota, left)?;
         subscription.quota.set(left);
-        Ok(())
+        Ok(true)
     }
 
     /// The quota of a plan that is there.
@@ -268,14 +265,16 @@ impl Registry {
         self.known.lock().plans.get(&plan).copied()
     }
 
-    pub fn subscription(&self, plan: UsagePlanId, key: ApiKeyId) -> Option<Arc<Subscription>> {
-        self.known.lock().find(plan, key)
+    /// What was left of a key's quota after its last change; none if it is not in the plan.
+    pub fn last_left(&self, subscriber: Subscriber) -> Option<Left> {
+        let known = self.known.lock();
+        Some(known.owners.subscription(subscriber)?.quota.last())
     }
 
     /// The keys of a plan, in order.
     pub fn keys_of(&self, plan: UsagePlanId) -> Vec<ApiKeyId> {
         let known = self.known.lock();
-        let of_plan = known.subscriptions.iter().filter(|it| it.plan == plan);
+        let of_plan = known.owners.iter().filter(|it| it.plan == plan);
         let mut keys: Vec<ApiKeyId> = of_plan.map(|it| it.key).collect();
         keys.sort_unstable();
         keys
@@ -283,9 +282,14 @@ impl Registry {
 }
 
 impl Known {
-    fn find(&self, plan: UsagePlanId, key: ApiKeyId) -> Option<Arc<Subscription>> {
-        let is_it = |it: &Arc<Subscription>| it.plan == plan && it.key == key;
-        self.subscriptions.find(hash(&self.hasher, plan, key), is_it).cloned()
+    fn new(subscriptions: Arc<Subscriptions>) -> Self {
+        Self {
+            owners: Owners::new(subscriptions),
+            plans: HashMap::new(),
+            stages: HashMap::new(),
+            account: None,
+            clients: None,
+        }
     }
 
     /// The keys with their subscriptions: those that are there already, and new ones with what
@@ -293,39 +297,35 @@ impl Known {
     fn subscribe(
         &mut self,
         ledger: &Ledger,
+        subscriptions: &Arc<Subscriptions>,
         plans: &[UsagePlan],
         keys: Vec<ApiKey>,
     ) -> Result<Subscribers, LedgerError> {
         let by_id: HashMap<UsagePlanId, (u16, &UsagePlan)> =
             plans.iter().zip(0..).map(|(plan, place)| (plan.id, (place, plan))).collect();
         let method_throttles: Vec<(u64, usize)> = plans.iter().map(method_throttles).collect();
+        self.owners.expect(keys.iter().map(|key| key.plans.len()).sum());
         let mut to_resume = Vec::new();
         for (key, id) in keys.iter().flat_map(|key| key.plans.iter().map(move |id| (key.id, id))) {
             let Some((_, plan)) = by_id.get(id) else { continue };
-            let (subscription, is_new) = match self.find(plan.id, key) {
-                Some(subscription) => (subscription, false),
-                None => (Arc::new(Subscription::new(plan.id, key)), true),
-            };
+            let subscriber = Subscriber { plan: plan.id, key };
+            let known = self.owners.find(subscriber);
+            let place = known.unwrap_or_else(|| self.owners.add(subscriber));
             let known_quota = self.plans.get(&plan.id).copied().flatten();
             if let Some(quota) = plan.quota
-                && (is_new || known_quota.map(|it| it.quota) != Some(quota.quota))
+                && (known.is_none() || known_quota.map(|it| it.quota) != Some(quota.quota))
             {
-                to_resume.push((subscription.clone(), quota));
-            }
-            if is_new {
-                let Self { subscriptions, hasher, .. } = self;
-                let of = |it: &Arc<Subscription>| hash(hasher, it.plan, it.key);
-                subscriptions.insert_unique(of(&subscription), subscription, of);
+                to_resume.push((place, (subscriber, quota)));
             }
         }
-        resume(ledger, &to_resume)?;
-        Ok(Subscribers::new(keys, |key| {
+        resume(ledger, subscriptions, to_resume)?;
+        Ok(Subscribers::new(keys, subscriptions.clone(), |key| {
             let plans = key.plans.iter().filter_map(|id| {
-                let (place, plan) = by_id.get(id)?;
-                let subscription = self.find(plan.id, key.id)?;
-                let (throttles, count) = method_throttles[usize::from(*place)];
-                let methods = subscription.methods(throttles, count);
-                Some(Subscribed { plan: *place, subscription, methods })
+                let (plan, _) = *by_id.get(id)?;
+                let subscription = self.owners.find(Subscriber { plan: *id, key: key.id })?;
+                let (throttles, count) = method_throttles[usize::from(plan)];
+                let other_methods = self.owners.methods(subscription, throttles, count);
+                Some(InPlan { plan, subscription, other_methods })
             });
             plans.collect()
         }))
@@ -375,18 +375,18 @@ impl Known {
 
 fn resume(
     ledger: &Ledger,
-    subscriptions: &[(Arc<Subscription>, PlanQuota)],
+    subscriptions: &Subscriptions,
+    to_resume: Vec<(SubscriptionPlace, (Subscriber, PlanQuota))>,
 ) -> Result<(), LedgerError> {
-    if subscriptions.is_empty() {
+    if to_resume.is_empty() {
         return Ok(());
     }
-    let subscribers: Vec<_> = subscriptions
-        .iter()
-        .map(|(it, quota)| (Subscriber { plan: it.plan, key: it.key }, *quota))
-        .collect();
+    let (places, subscribers): (Vec<_>, Vec<_>) = to_resume.into_iter().unzip();
     let left = ledger.resume(&subscribers, today())?;
-    for ((subscription, _), left) in subscriptions.iter().zip(left) {
-        subscription.quota.set(left);
+    for (place, left) in places.into_iter().zip(left) {
+        if let Some(subscription) = subscriptions.at(place) {
+            subscription.quota.set(left);
+        }
     }
     Ok(())
 }
@@ -435,10 +435,6 @@ impl MethodThrottle {
     fn is_of(&self, http_method: HttpMethod, path: &str) -> bool {
         self.http_method == http_method && self.path == path
     }
-}
-
-fn hash(hasher: &RandomState, plan: UsagePlanId, key: ApiKeyId) -> u64 {
-    hasher.hash_one((plan, key))
 }
 
 /// The day it is.

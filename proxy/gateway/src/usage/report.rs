@@ -3,9 +3,8 @@
 //! (<https://docs.aws.amazon.com/apigateway/latest/api/API_GetUsage.html>,
 //! <https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateUsage.html>).
 
-use tollgate_throttle::{Day, Quota};
+use tollgate_throttle::{Day, Left, Quota};
 
-use super::Subscription;
 use super::id::{ApiKeyId, UsagePlanId};
 use super::ledger::{DAYS_KEPT, DayOfUse, LedgerError, Subscriber};
 use super::registry::{Registry, today};
@@ -77,8 +76,9 @@ impl Registry {
         self.flush()?;
         let mut reported = Vec::with_capacity(keys.len());
         for key in &keys {
-            let found = self.subscription(query.plan, *key).ok_or(ReportError::UnknownKey)?;
-            reported.push((*key, self.days_of(&found, quota, query)?));
+            let subscriber = Subscriber { plan: query.plan, key: *key };
+            let left = self.last_left(subscriber).ok_or(ReportError::UnknownKey)?;
+            reported.push((*key, self.days_of(subscriber, left, quota, query)?));
         }
         Ok(UsageReport { keys: reported, position: keys.last().copied().filter(|_| is_more) })
     }
@@ -91,12 +91,15 @@ impl Registry {
         remaining: u64,
     ) -> Result<UsageReport, ReportError> {
         let quota = self.plan(plan).ok_or(ReportError::UnknownPlan)?;
-        let subscription = self.subscription(plan, key).ok_or(ReportError::UnknownKey)?;
+        let subscriber = Subscriber { plan, key };
+        self.last_left(subscriber).ok_or(ReportError::UnknownKey)?;
         let quota = quota.ok_or(ReportError::NoQuota)?.quota;
         if remaining > Quota::MAX_LIMIT {
             return Err(ReportError::Remaining);
         }
-        self.set_remaining(&subscription, quota, remaining)?;
+        if !self.set_remaining(subscriber, quota, remaining)? {
+            return Err(ReportError::UnknownKey);
+        }
         let today = today();
         self.usage(UsageQuery {
             plan,
@@ -110,12 +113,12 @@ impl Registry {
 
     fn days_of(
         &self,
-        subscription: &Subscription,
+        subscriber: Subscriber,
+        now: Left,
         quota: Option<Quota>,
         query: UsageQuery,
     ) -> Result<Vec<DayOfUse>, LedgerError> {
         let today = today();
-        let subscriber = Subscriber { plan: subscription.plan, key: subscription.key };
         // What was left on a day without requests is what was left before it in its period.
         let since = quota.map_or(query.from, |quota| quota.period.first_day(query.from));
         let mut known = self.ledger().days(subscriber, since, query.to)?.into_iter().peekable();
@@ -132,7 +135,7 @@ impl Registry {
                 && day == today
             {
                 // As it is now: more may have been granted.
-                of_day.remaining = Some(quota.left(subscription.quota.last(), today).remaining);
+                of_day.remaining = Some(quota.left(now, today).remaining);
             }
             last = of_day.remaining.map(|left| (day, left)).or(last);
             if day >= query.from {

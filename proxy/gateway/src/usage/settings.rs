@@ -1,6 +1,6 @@
 //! What is declared: throttles, usage plans and API keys, with no invalid values.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use smallvec::SmallVec;
@@ -276,15 +276,22 @@ impl UsageSettings {
         self
     }
 
-    /// These and more plans and keys.
+    /// These, and those of more plans and keys that have no id and no value of these. Also says
+    /// which are left out, and why.
     ///
     /// # Errors
     /// They don't fit together.
-    pub fn with_more(self, plans: Vec<UsagePlan>, keys: Vec<ApiKey>) -> Result<Self, InvalidUsage> {
-        let Parts { account, clients, plans: mut all_plans, keys: mut all_keys } = self.0;
-        all_plans.extend(plans);
-        all_keys.extend(keys);
-        Ok(Self::new(account, all_plans, all_keys)?.with_clients(clients))
+    pub fn with_more(
+        self,
+        mut plans: Vec<UsagePlan>,
+        mut keys: Vec<ApiKey>,
+    ) -> Result<(Self, Vec<InvalidUsage>), InvalidUsage> {
+        let Parts { account, clients, plans: own_plans, keys: own_keys } = self.0;
+        let mut left_out = leave_out_plans(&own_plans, &mut plans, &mut keys);
+        left_out.extend(leave_out_keys(&own_keys, &mut keys));
+        let plans = [own_plans, plans].concat();
+        let keys = own_keys.into_iter().chain(keys).collect();
+        Ok((Self::new(account, plans, keys)?.with_clients(clients), left_out))
     }
 
     /// Whether a plan has the stage, so that a key may be good for it.
@@ -301,6 +308,38 @@ impl UsagePlan {
     pub fn has_stage(&self, api_id: &ApiId, stage: &str) -> bool {
         self.stages.iter().any(|it| it.api_id == *api_id && it.stage == stage)
     }
+}
+
+/// Leaves out plans whose id is taken. Keys of such a plan aren't in the other one.
+fn leave_out_plans(
+    own: &[UsagePlan],
+    plans: &mut Vec<UsagePlan>,
+    keys: &mut [ApiKey],
+) -> Vec<InvalidUsage> {
+    let taken: BTreeSet<UsagePlanId> = own.iter().map(|plan| plan.id).collect();
+    for key in keys {
+        key.plans.retain(|plan| !taken.contains(plan));
+    }
+    let left_out = plans.extract_if(.., |plan| taken.contains(&plan.id));
+    left_out.map(|plan| InvalidUsage::PlanTwice(plan.id)).collect()
+}
+
+/// Leaves out keys whose id or value is taken.
+fn leave_out_keys(own: &[ApiKey], keys: &mut Vec<ApiKey>) -> Vec<InvalidUsage> {
+    let ids: HashSet<ApiKeyId> = own.iter().map(|key| key.id).collect();
+    let values: HashMap<&ApiKeyValue, ApiKeyId> =
+        own.iter().map(|key| (&key.value, key.id)).collect();
+    let mut left_out = Vec::new();
+    keys.retain(|key| {
+        let problem = match values.get(&key.value) {
+            _ if ids.contains(&key.id) => InvalidUsage::KeyTwice(key.id),
+            Some(other) => InvalidUsage::ValueTwice(*other, key.id),
+            None => return true,
+        };
+        left_out.push(problem);
+        false
+    });
+    left_out
 }
 
 fn check_plan(plan: &UsagePlan) -> Result<(), InvalidUsage> {
@@ -335,7 +374,7 @@ fn check_keys(keys: &[ApiKey]) -> Result<(), InvalidUsage> {
             return Err(InvalidUsage::KeyTwice(key.id));
         }
     }
-    let mut values = std::collections::HashMap::with_capacity(keys.len());
+    let mut values = HashMap::with_capacity(keys.len());
     for key in keys {
         if let Some(other) = values.insert(key.value.as_bytes(), key.id) {
             return Err(InvalidUsage::ValueTwice(other, key.id));

@@ -1,56 +1,71 @@
 //! One API key in one usage plan: what it has taken.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwapOption;
-use smallvec::SmallVec;
-use tollgate_throttle::{SharedBucket, SharedQuota};
+use tollgate_throttle::{Left, SharedBucket, SharedQuota};
 
 use super::dirty::Dirty;
-use super::id::{ApiKeyId, UsagePlanId};
+use super::pages::{Pages, prefetch};
 
-/// Buckets and counter of a key in a plan. Belongs to the [`Registry`](super::Registry);
-/// snapshots and the list of those that counted hold handles.
+/// Buckets and counter of a key in a plan.
 ///
-/// 64 bytes with its reference counts, a cache line: there may be a million of them.
+/// Half a cache line: there may be a million of them, and each request touches one.
+#[repr(align(32))]
 pub struct Subscription {
-    pub plan: UsagePlanId,
-    pub key: ApiKeyId,
     /// Of [`super::UsagePlan::throttle`].
     pub bucket: SharedBucket,
     pub quota: SharedQuota,
-    /// Of the plan's methods that have a throttle of their own; none in most plans. Requests find
-    /// them through their snapshot.
-    methods: ArcSwapOption<MethodBuckets>,
+    /// Of the plan's first method that has a throttle of its own. Those of others, which few plans
+    /// have, are elsewhere: see [`super::subscribers::InPlan`].
+    pub first_method: SharedBucket,
     /// Requests admitted that the ledger hasn't written yet.
     counted: AtomicU32,
+    /// Tables of keys that lead here.
+    holders: AtomicU32,
 }
 
-/// A bucket for each method throttle of a plan, in the plan's order.
-pub struct MethodBuckets {
-    /// What the throttles were when the buckets were made.
-    pub throttles: u64,
-    pub buckets: SmallVec<[SharedBucket; 4]>,
-}
+/// Where a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriptionPlace(pub u32);
+
+/// The subscriptions of a registry, by place.
+///
+/// They never move, so that requests find theirs without a lock while others are added. Which
+/// places are in use, and for whom, the registry knows; who has a place that is in use no longer
+/// finds the numbers of somebody else there, so that tables of keys [hold](Subscription::hold)
+/// those that they lead to. The memory is that of the most subscriptions there ever were.
+#[derive(Default)]
+pub struct Subscriptions([OnceLock<Pages<Subscription>>; CHUNKS]);
+
+/// The first chunk has so many places, each other one as many as all before it.
+const FIRST_CHUNK: u32 = 2048;
+/// Enough for every place that there is.
+const CHUNKS: usize = (u32::BITS - FIRST_CHUNK.ilog2()) as usize + 1;
 
 impl Subscription {
-    pub fn new(plan: UsagePlanId, key: ApiKeyId) -> Self {
+    fn new() -> Self {
         Self {
-            plan,
-            key,
             bucket: SharedBucket::full(),
             quota: SharedQuota::untouched(),
-            methods: ArcSwapOption::empty(),
+            first_method: SharedBucket::full(),
             counted: AtomicU32::new(0),
+            holders: AtomicU32::new(0),
         }
     }
 
-    /// Counts an admitted request.
+    /// As a new one.
+    pub fn reset(&self, left: Left) {
+        self.bucket.fill();
+        self.first_method.fill();
+        self.quota.set(left);
+    }
+
+    /// Counts admitted requests.
     #[inline]
-    pub fn count(self: &Arc<Self>, dirty: &Dirty) {
-        if self.counted.fetch_add(1, Ordering::Relaxed) == 0 {
-            dirty.push(self);
+    pub fn count(&self, requests: u32, place: SubscriptionPlace, dirty: &Dirty) {
+        if self.counted.fetch_add(requests, Ordering::Relaxed) == 0 && requests > 0 {
+            dirty.push(place);
         }
     }
 
@@ -59,30 +74,58 @@ impl Subscription {
         self.counted.swap(0, Ordering::Relaxed)
     }
 
-    /// Takes back what the ledger could not write.
-    pub fn keep_counted(self: &Arc<Self>, counted: u32, dirty: &Dirty) {
-        if self.counted.fetch_add(counted, Ordering::Relaxed) == 0 {
-            dirty.push(self);
+    /// Keeps the place from being given to somebody else, until [`Self::release`].
+    pub fn hold(&self) {
+        self.holders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was read and written before is over when the place is somebody else's.
+    pub fn release(&self) {
+        self.holders.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether nobody leads here, and the ledger knows everything.
+    pub fn is_idle(&self) -> bool {
+        self.holders.load(Ordering::Acquire) == 0 && self.counted.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Subscriptions {
+    /// The subscription at a place; none where [`Self::reserve`] hasn't been.
+    #[inline]
+    pub fn at(&self, place: SubscriptionPlace) -> Option<&Subscription> {
+        let (chunk, within) = split(place);
+        self.0.get(chunk)?.get()?.get(within)
+    }
+
+    /// Begins to fetch what is at a place.
+    #[inline]
+    pub fn prefetch(&self, place: SubscriptionPlace) {
+        if let Some(subscription) = self.at(place) {
+            prefetch(subscription);
         }
     }
 
-    pub fn has_counted(&self) -> bool {
-        self.counted.load(Ordering::Relaxed) > 0
+    /// Makes a place usable.
+    pub fn reserve(&self, place: SubscriptionPlace) {
+        let (chunk, _) = split(place);
+        let length = FIRST_CHUNK << chunk.saturating_sub(1);
+        let made = || Pages::of((0..length as usize).map(|_| Subscription::new()));
+        self.0[chunk].get_or_init(made);
     }
 
-    /// The buckets of the plan's method throttles, full unless those that are there were made
-    /// for the same throttles.
-    pub fn methods(&self, throttles: u64, count: usize) -> Option<Arc<MethodBuckets>> {
-        let known = self.methods.load_full();
-        if known.as_ref().is_some_and(|it| it.throttles == throttles) {
-            return known;
-        }
-        let made = (count > 0).then(|| {
-            let buckets = (0..count).map(|_| SharedBucket::full()).collect();
-            Arc::new(MethodBuckets { throttles, buckets })
-        });
-        self.methods.store(made.clone());
-        made
+    /// Bytes of all places.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().filter_map(OnceLock::get).map(Pages::bytes).sum()
+    }
+}
+
+/// The chunk of a place, and the place within it.
+#[inline]
+fn split(SubscriptionPlace(place): SubscriptionPlace) -> (usize, usize) {
+    match (place / FIRST_CHUNK).checked_ilog2() {
+        None => (0, place as usize),
+        Some(doubled) => (doubled as usize + 1, (place - (FIRST_CHUNK << doubled)) as usize),
     }
 }
 
@@ -91,8 +134,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_subscriptions_fit_in_a_cache_line_each() {
-        // Beside the value an `Arc` keeps two counts.
-        assert!(size_of::<Subscription>() + 2 * size_of::<usize>() <= 64);
+    fn two_subscriptions_fit_in_a_cache_line() {
+        assert_eq!(size_of::<Subscription>(), 32);
+    }
+
+    #[test]
+    fn each_place_is_its_own() {
+        let mut next = (0, 0);
+        for place in 0..20 * FIRST_CHUNK {
+            let found = split(SubscriptionPlace(place));
+            if found != next {
+                next = (next.0 + 1, 0);
+            }
+            assert_eq!(found, next, "{place}");
+            next.1 += 1;
+        }
+        assert_eq!(split(SubscriptionPlace(u32::MAX)), (CHUNKS - 1, (1 << 31) - 1));
+    }
+
+    #[test]
+    fn a_place_is_there_once_it_is_reserved() {
+        let subscriptions = Subscriptions::default();
+        let place = SubscriptionPlace(FIRST_CHUNK);
+        assert!(subscriptions.at(place).is_none());
+        subscriptions.reserve(place);
+        subscriptions.reserve(SubscriptionPlace(FIRST_CHUNK + 1));
+        assert!(subscriptions.at(place).is_some_and(Subscription::is_idle));
+        assert!(subscriptions.at(SubscriptionPlace(0)).is_none());
     }
 }

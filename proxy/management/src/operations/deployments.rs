@@ -147,10 +147,6 @@ pub(crate) fn compiles(
         unserved.map(|it| format!("{}: {}: {}", it.places.join(", "), it.construct, it.message));
     let mut warnings: Vec<String> = unserved.collect();
     warnings.extend(context.data_plane.unserved(&compiled.stage));
-    for warning in &warnings {
-        let (api_id, stage) = (&settings.api_id, &settings.stage_name);
-        tracing::warn!(%api_id, stage, deployment = settings.deployment_id, "{warning}");
-    }
     Ok(warnings)
 }
 

@@ -143,10 +143,13 @@ fn update(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let is_served_as_before = before.deployment_id == stage.deployment_id
             && before.variables == stage.variables
             && before.canary_settings == stage.canary_settings;
-        let warnings = match is_served_as_before {
+        let mut warnings = match is_served_as_before {
             true => context.data_plane.unserved_settings(&stage),
             false => check(context, unit, &api, &stage)?,
         };
+        // What was so before this call has been said.
+        let said = context.data_plane.unserved_settings(&before);
+        warnings.retain(|warning| !said.contains(warning));
         unit.put(keys::stage(&api.id, &stage.stage_name), &stage);
         Ok(Answer::WithWarnings(show(&stage), warnings))
     })

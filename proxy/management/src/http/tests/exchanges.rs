@@ -140,8 +140,8 @@ fn operations_run_at_low_priority() {
         headers: Vec::new(),
         body: niceness().to_string().into(),
     });
-    assert_eq!(server.send(GET).body, "10");
-    assert_ne!(niceness(), 10);
+    assert_eq!(server.send(GET).body, "19");
+    assert_ne!(niceness(), 19);
 }
 
 #[test]
