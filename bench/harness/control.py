@@ -7,6 +7,7 @@ import select
 import socket
 import time
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode
 
 from .machine import MeasureError
@@ -64,7 +65,7 @@ class ManagementClient:
         self.address = ("127.0.0.1", api_port(running.place))
         self.socket: socket.socket | None = None
 
-    def __enter__(self) -> "ManagementClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception) -> None:
@@ -127,7 +128,7 @@ class Probe:
     def __init__(self, running: Running):
         self.socket = connect(("127.0.0.1", running.place.http), CALL_SECONDS)
 
-    def __enter__(self) -> "Probe":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -444,7 +445,7 @@ class ImportImpact(Managed):
         )
         times.append(time.monotonic())
         client.call("DELETE", f"/restapis/{api_id}")
-        return tuple(end - begin for begin, end in zip(times, times[1:]))
+        return tuple(end - begin for begin, end in pairwise(times))
 
 
 SCENARIOS: list[Scenario] = [DeployLatency(), DeployMemory(), ImportImpact()]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tollgate_tests::{
-    Api, Dev, Gateway, Response, Serve, Upstream, get, http, http_proxy, mock, post, request,
+    Api, Dev, Gateway, Response, Serve, Upstream, eventually, get, http, http_proxy, mock, post,
+    request,
 };
 
 use crate::support::{assert_error, assert_internal_error};
@@ -251,12 +252,13 @@ fn a_vpc_link_leads_to_its_addresses_and_the_uri_only_names_the_host() {
             one.address, two.address
         ))
         .start();
-    for _ in 0..4 {
+    // One that is slow to accept on a busy machine is left out until it has passed health checks.
+    eventually("both addresses are asked", || {
         let response = gateway.call(get("/prod").host(&gateway.default_host()));
         assert_eq!(response.echoed_target(), "GET /x");
         assert_eq!(response.echoed_header("Host").as_deref(), Some("inside.example"));
-    }
-    assert!(!one.requests().is_empty() && !two.requests().is_empty());
+        (!one.requests().is_empty() && !two.requests().is_empty()).then_some(())
+    });
 }
 
 #[test]
