@@ -504,7 +504,6 @@ mod tests {
             (&["a.yaml", "--stage", "a/b"], "allowed: 1 to 128 of"),
             (&["a.yaml", "--region", "US East"], "such as us-east-1"),
             (&["a.yaml", "--output", "xml"], "possible values: text, json"),
-            (&[], "<FILE>..."),
         ] {
             let error = dev(arguments).unwrap_err().to_string();
             assert!(error.contains(message), "{arguments:?}: {error}");
