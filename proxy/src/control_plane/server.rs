@@ -33,7 +33,7 @@ impl ApiListener {
         listener: TcpListener,
         access: Access,
     ) -> anyhow::Result<Self> {
-        let server = Server::new(management, access.authentication)
+        let server = Server::new(management, access.authentication, give_way)
             .context("the management API's threads can't be started")?;
         let (stop, stopped) = oneshot::channel();
         let draining = gateway.draining();

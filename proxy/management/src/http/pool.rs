@@ -14,9 +14,6 @@ use super::exchange::Response;
 const THREADS: usize = 4;
 /// Operations that wait for a thread.
 const QUEUE: usize = 64;
-/// What `nice` calls niceness: 0 is a process's usual one, 19 the most modest. With 10, which gets a
-/// tenth of a busy processor, traffic's p99 beside imports is twice as long.
-const NICENESS: libc::c_int = 19;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -34,14 +31,18 @@ pub(super) struct Busy;
 pub(super) struct Panicked;
 
 impl Pool {
-    pub(super) fn start() -> std::io::Result<Self> {
+    /// `give_way` is called on each thread first: it makes it one of low priority.
+    pub(super) fn start(give_way: fn()) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..THREADS {
             let jobs = jobs.clone();
             std::thread::Builder::new()
                 .name(format!("management-{number}"))
-                .spawn(move || work(&jobs))?;
+                .spawn(move || {
+                    give_way();
+                    work(&jobs);
+                })?;
         }
         Ok(Self { queue })
     }
@@ -75,7 +76,6 @@ impl Pool {
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
-    lower_priority();
     loop {
         // Only the thread whose turn it is waits in `recv`; the others wait for the lock.
         let job = jobs.lock().recv();
@@ -83,14 +83,5 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
             Ok(job) => job(),
             Err(_) => return,
         }
-    }
-}
-
-fn lower_priority() {
-    // SAFETY: the call takes numbers only. Linux's niceness is a thread's own: 0 is the calling
-    // thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } == -1 {
-        let error = std::io::Error::last_os_error();
-        tracing::warn!(%error, "the management API's threads keep their priority");
     }
 }

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use tokio_rustls::TlsAcceptor;
 
-use super::server::{Listening, echo};
+use super::server::{Listening, echo, gives_way};
 use crate::http::{Authentication, Bounds, Request, Response};
 
 const GET: &str = "GET /restapis HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -132,16 +132,14 @@ fn an_operation_that_panics_is_answered_and_others_go_on() {
 }
 
 #[test]
-fn operations_run_at_low_priority() {
-    // SAFETY: the call takes numbers only.
-    let niceness = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+fn operations_run_on_threads_that_give_way() {
     let server = Listening::start(move |_: Request| Response {
         status: 200,
         headers: Vec::new(),
-        body: niceness().to_string().into(),
+        body: gives_way().to_string().into(),
     });
-    assert_eq!(server.send(GET).body, "19");
-    assert_ne!(niceness(), 19);
+    assert_eq!(server.send(GET).body, "true");
+    assert!(!gives_way());
 }
 
 #[test]

@@ -34,6 +34,15 @@ pub struct Listening {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+thread_local! {
+    static GIVES_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the calling thread was told to.
+pub fn gives_way() -> bool {
+    GIVES_WAY.get()
+}
+
 impl Listening {
     pub fn start(handler: impl Handler + 'static) -> Self {
         Self::with(handler, Authentication::AnyKey, Bounds::default(), None)
@@ -49,7 +58,8 @@ impl Listening {
         bounds: Bounds,
         tls: Option<TlsAcceptor>,
     ) -> Self {
-        let server = Server::with_bounds(Arc::new(handler), authentication, bounds).unwrap();
+        let give_way = || GIVES_WAY.set(true);
+        let server = Server::with_bounds(Arc::new(handler), authentication, give_way, bounds).unwrap();
         let (stop, stopped) = oneshot::channel();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
