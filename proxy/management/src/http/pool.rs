@@ -37,12 +37,10 @@ impl Pool {
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..THREADS {
             let jobs = jobs.clone();
-            std::thread::Builder::new()
-                .name(format!("management-{number}"))
-                .spawn(move || {
-                    give_way();
-                    work(&jobs);
-                })?;
+            std::thread::Builder::new().name(format!("management-{number}")).spawn(move || {
+                give_way();
+                work(&jobs);
+            })?;
         }
         Ok(Self { queue })
     }

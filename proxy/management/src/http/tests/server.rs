@@ -59,7 +59,8 @@ impl Listening {
         tls: Option<TlsAcceptor>,
     ) -> Self {
         let give_way = || GIVES_WAY.set(true);
-        let server = Server::with_bounds(Arc::new(handler), authentication, give_way, bounds).unwrap();
+        let server =
+            Server::with_bounds(Arc::new(handler), authentication, give_way, bounds).unwrap();
         let (stop, stopped) = oneshot::channel();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
