@@ -140,6 +140,13 @@ impl<'s> Unit<'s> {
         self.written.insert(key, Some(value));
     }
 
+    /// Something that is none of AWS's entities: kept to the letter, with the nulls that a schema
+    /// in it may have.
+    pub fn put_exactly(&mut self, key: Key, value: &impl Serialize) {
+        let value = serde_json::to_vec(value).expect("keys are text");
+        self.written.insert(key, Some(value));
+    }
+
     pub fn delete(&mut self, key: Key) {
         self.written.insert(key, None);
     }

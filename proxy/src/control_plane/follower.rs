@@ -80,16 +80,20 @@ fn advance(context: &Context, serving: &Serving, revision: Revision) -> anyhow::
     if !has_changed && !serving.has_given_back() {
         return Ok(revision);
     }
+    // In this order: what changes between the two is among the keys now and again next time. The
+    // other way round it would be in the snapshot's revision and never among the keys.
+    let snapshot = context.store.read()?;
     let Changes::Keys(changed) = context.store.changes(revision)? else {
         return publish_all(context, serving);
     };
-    let snapshot = context.store.read()?;
-    let mut affected = Affected { stages: serving.take_given_back(), ..Affected::default() };
+    let given_back = serving.take_given_back();
+    let mut affected = Affected { stages: given_back.clone(), ..Affected::default() };
     for key in &changed {
         affected.add(key);
     }
     let newest = snapshot.revision();
-    publish(context, serving, &*snapshot, affected)?;
+    publish(context, serving, &*snapshot, affected)
+        .inspect_err(|_| serving.give_back(given_back))?;
     tracing::debug!(revision = newest, "the store's changes are served");
     Ok(newest)
 }

@@ -115,6 +115,11 @@ impl Serving {
         std::mem::take(&mut self.sources.lock().given_back)
     }
 
+    /// Has them served another time.
+    pub fn give_back(&self, stages: BTreeSet<StageId>) {
+        self.sources.lock().given_back.extend(stages);
+    }
+
     /// Says that what the store had at a revision is served.
     pub fn tell_served(&self, revision: Revision) {
         *self.served.lock() = revision;

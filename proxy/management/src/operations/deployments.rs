@@ -84,7 +84,7 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let settings = context.stage_settings(&api.id, name, &deployment.id, variables);
         let mut warnings = check(context, unit, &frozen, &settings)?;
         unit.put(keys::deployment(&api.id, &deployment.id), &deployment);
-        unit.put(keys::definition(&api.id, &deployment.id), &frozen);
+        unit.put_exactly(keys::definition(&api.id, &deployment.id), &frozen);
         if let Some(stage) = switch(context, unit, &api, &deployment, stage_name, &input)? {
             warnings.extend(context.data_plane.unserved_settings(&stage));
         }
