@@ -68,7 +68,13 @@ fn control_plane(
     certificates: &Arc<Certificates>,
     serving: Arc<Serving>,
 ) -> anyhow::Result<Option<ControlPlane>> {
-    let Some(api) = &config.management_api else { return Ok(None) };
+    let Some(api) = &config.management_api else {
+        let store = config.data_directory.as_deref().map(tollgate_store::store_file);
+        if let Some(store) = store.filter(|store| store.exists()) {
+            tracing::warn!(store = %store.display(), "not served, for there is no management_api");
+        }
+        return Ok(None);
+    };
     let keys = api.access_keys.iter().map(|(id, source)| Ok((id.clone(), source.read()?)));
     let keys = keys
         .collect::<anyhow::Result<Vec<_>>>()
@@ -91,6 +97,9 @@ fn control_plane(
     };
     ControlPlane::start(config.data_directory.as_deref(), settings, serving, access).map(Some)
 }
+
+/// What the management API and the APIs of its store have of the configuration.
+const OF_STORE: &str = "region, account_id, host_suffix, account and maximum_integration_timeout of APIs of the management API";
 
 /// Where the configuration has the kernel throttle.
 const THROTTLE_KEY: &str = "throttle.kernel";
@@ -303,15 +312,21 @@ impl State {
 /// The keys that only count at start, each with its value as text: all that is asked of them
 /// is whether they are the same.
 #[derive(Clone)]
-struct Fixed([(&'static str, String); 15]);
+struct Fixed([(&'static str, String); 16]);
 
 impl Fixed {
     fn of(config: &Config) -> Self {
         let kernel = config.throttle.settings.as_ref();
+        let of_store = config.management_api.as_ref().map(|_| {
+            let names = (&config.region, &config.account_id, &config.host_suffix);
+            format!("{names:?} {:?} {:?}", config.account, config.maximum_integration_timeout)
+        });
+        let of_store = of_store.unwrap_or_default();
         Self([
             ("listeners", format!("{:?}", config.listeners)),
             ("management", format!("{:?}", config.management)),
             ("management_api", format!("{:?}", config.management_api)),
+            (OF_STORE, of_store),
             ("workers", format!("{:?}", config.workers)),
             ("limits", format!("{:?}", config.limits)),
             ("access_log", format!("{:?} {:?}", config.access_log, config.access_log_format)),

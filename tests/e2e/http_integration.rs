@@ -252,7 +252,7 @@ fn a_vpc_link_leads_to_its_addresses_and_the_uri_only_names_the_host() {
             one.address, two.address
         ))
         .start();
-    // One that is slow to accept on a busy machine is left out until it has passed health checks.
+    // In turn, unless one could not be connected to: then the other answers in its place.
     eventually("both addresses are asked", || {
         let response = gateway.call(get("/prod").host(&gateway.default_host()));
         assert_eq!(response.echoed_target(), "GET /x");

@@ -1,5 +1,6 @@
 //! Why an operation is refused: a kind, which decides status and `x-amzn-ErrorType`, and a text.
 
+use tollgate_model::compile::CompileError;
 use tollgate_store::{Key, StoreError};
 
 /// An error as the client gets it.
@@ -99,6 +100,13 @@ impl ApiError {
     pub fn unreadable(key: &Key, error: &serde_json::Error) -> Self {
         tracing::error!(%key, %error, "a record of the store can't be read");
         Self::new(ErrorKind::ServiceUnavailable, format!("The record {key} can't be read."))
+    }
+}
+
+/// API Gateway's own text where it has one, and where it is.
+impl From<CompileError> for ApiError {
+    fn from(error: CompileError) -> Self {
+        Self::bad_request(format!("{} ({})", error.message, error.location))
     }
 }
 

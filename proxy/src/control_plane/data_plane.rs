@@ -167,10 +167,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
 }
 
 pub fn compiled(api: &Api, settings: &StageSettings) -> Result<CompiledStage, ApiError> {
-    let compiled = compile(api, settings);
-    compiled
-        .map(|compiled| compiled.stage)
-        .map_err(|error| ApiError::bad_request(format!("{} ({})", error.message, error.location)))
+    Ok(compile(api, settings)?.stage)
 }
 
 /// Whether a path is one of the method's: AWS ignores another.

@@ -139,9 +139,7 @@ pub(crate) fn compiles(
     if uses_vpc_links(api) {
         name_vpc_links(served.to_mut(), |id| unit.get(&keys::vpc_link(id)))?;
     }
-    let compiled = compile(&served, settings).map_err(|error| {
-        ApiError::bad_request(format!("{} ({})", error.message, error.location))
-    })?;
+    let compiled = compile(&served, settings)?;
     let unserved = compiled.warnings.iter();
     let unserved =
         unserved.map(|it| format!("{}: {}: {}", it.places.join(", "), it.construct, it.message));
@@ -323,5 +321,40 @@ fn authorization_type(authorization: &Authorization) -> &'static str {
         Authorization::Custom { .. } => "CUSTOM",
         Authorization::CognitoUserPools { .. } => "COGNITO_USER_POOLS",
         Authorization::Jwt { .. } => "JWT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::names::keys;
+    use crate::testing::fixture;
+
+    #[test]
+    fn a_schemas_nulls_are_frozen_with_it() {
+        let fixture = fixture();
+        let (api, root) = fixture.api();
+        let schema = json!({"type": "object", "properties": {"a": {"default": null}}});
+        let model = json!({
+            "name": "Pet", "contentType": "application/json", "schema": schema.to_string(),
+        });
+        fixture.ok("POST", &format!("/restapis/{api}/models"), model);
+        let method = format!("/restapis/{api}/resources/{root}/methods/GET");
+        fixture.ok("PUT", &method, json!({"authorizationType": "NONE"}));
+        fixture.ok("PUT", &format!("{method}/integration"), json!({"type": "MOCK"}));
+        let deployment = fixture.ok("POST", &format!("/restapis/{api}/deployments"), json!({}));
+        let key = keys::definition(&api, deployment["id"].as_str().unwrap());
+        let context = &fixture.management.context;
+        let frozen = context.carry_out(|unit| unit.get::<Value>(&key)).unwrap().unwrap();
+        assert_eq!(frozen["models"]["Pet"]["schema"], schema);
+    }
+
+    #[test]
+    fn a_tag_may_begin_as_our_own_members_do() {
+        let fixture = fixture();
+        let tags = json!({"x-tollgate-owner": "pets"});
+        let api = fixture.ok("POST", "/restapis", json!({"name": "pets", "tags": tags}));
+        assert_eq!(api["tags"], tags);
     }
 }

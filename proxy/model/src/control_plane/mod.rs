@@ -49,8 +49,14 @@ pub use usage_plan::{
 /// A moment as API Gateway's JSON has it: seconds since the Unix epoch.
 pub type Timestamp = i64;
 
-/// Members that are ours: kept in the store, never answered.
-const OWN: &str = "x-tollgate-";
+/// Members that are ours: kept in the store, never answered. Named one by one: a tag's name may
+/// begin so as well.
+const OWN: [&str; 4] = [
+    "x-tollgate-certificate",
+    "x-tollgate-jwt-configuration",
+    "x-tollgate-private-key",
+    "x-tollgate-transformers",
+];
 
 /// An entity as API Gateway's JSON: what is absent is left out.
 pub fn wire(entity: &impl Serialize) -> Value {
@@ -69,7 +75,7 @@ pub fn record(entity: &impl Serialize) -> Value {
 fn drop_own(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, _| !name.starts_with(OWN));
+            members.retain(|name, _| !OWN.contains(&name.as_str()));
             members.values_mut().for_each(drop_own);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_own),
