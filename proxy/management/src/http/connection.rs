@@ -14,7 +14,7 @@ use hyper_util::server::conn::auto::Builder;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +23,9 @@ use super::{Bounds, MAXIMUM_HEAD, MAXIMUM_STREAMS};
 
 /// How long a connection that is told to end may take, when nothing is under way on it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Once the listener stops, a connection on which nothing is under way may still bring a request
+/// for so long: a client that is just sending one must not meet a closed connection.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends, or is told to by `stopped`.
 pub(super) async fn serve(
@@ -69,6 +72,13 @@ async fn serve_stream(
         end = activity.wait_for_end(&bounds) => end,
         _ = stopped.wait_for(|stopped| *stopped) => End::Stopped,
     };
+    if matches!(end, End::Stopped) {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = activity.wait_for_request() => {}
+            () = tokio::time::sleep(IDLE_GRACE) => {}
+        }
+    }
     let patience = match end {
         // Half a head isn't worth waiting for.
         End::SlowHead => return,
@@ -96,7 +106,11 @@ enum End {
 
 /// What a connection is doing.
 #[derive(Default)]
-struct Activity(Mutex<State>);
+struct Activity {
+    state: Mutex<State>,
+    /// Told when a request begins.
+    begun: Notify,
+}
 
 struct State {
     requests: usize,
@@ -117,7 +131,7 @@ impl Default for State {
 impl Activity {
     /// Bytes came in.
     fn received(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.requests == 0 && !state.is_http2 {
             state.head_since.get_or_insert_with(Instant::now);
         }
@@ -138,9 +152,16 @@ impl Activity {
         }
     }
 
+    /// Returns when a request is under way.
+    async fn wait_for_request(&self) {
+        while self.state.lock().requests == 0 {
+            self.begun.notified().await;
+        }
+    }
+
     /// When to look again, and what it is time for then.
     fn deadline(&self, now: Instant, bounds: &Bounds) -> (Instant, Option<End>) {
-        let state = self.0.lock();
+        let state = self.state.lock();
         match state.head_since {
             _ if state.requests > 0 => (now + bounds.head_timeout, None),
             Some(since) => (since + bounds.head_timeout, Some(End::SlowHead)),
@@ -154,18 +175,19 @@ struct Busy(Arc<Activity>);
 
 impl Busy {
     fn new(activity: Arc<Activity>, version: http::Version) -> Self {
-        let mut state = activity.0.lock();
+        let mut state = activity.state.lock();
         state.requests += 1;
         state.head_since = None;
         state.is_http2 = version == http::Version::HTTP_2;
         drop(state);
+        activity.begun.notify_one();
         Self(activity)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.state.lock();
         state.requests -= 1;
         state.idle_since = Instant::now();
     }

@@ -164,3 +164,23 @@ fn stopping_ends_what_is_under_way_and_takes_nothing_new() {
     assert!(busy.is_closed());
     server.join();
 }
+
+#[test]
+fn a_client_that_is_just_sending_when_the_listener_stops_is_answered() {
+    let mut server = Listening::start(echo);
+    let mut new = server.connect();
+    let mut kept = server.connect();
+    kept.write(GET.as_bytes());
+    assert_eq!(kept.read().unwrap().status(), 200);
+    server.stop();
+    // Not accepted any more: it has heard of the end.
+    while std::net::TcpStream::connect(server.address).is_ok() {
+        std::thread::yield_now();
+    }
+    for client in [&mut new, &mut kept] {
+        client.write(GET.as_bytes());
+        assert_eq!(client.read().unwrap().status(), 200);
+        assert!(client.is_closed());
+    }
+    server.join();
+}
