@@ -1,14 +1,9 @@
 //! How long a change of one stage takes beside 1,000 APIs of 20 methods and 100,000 API keys:
 //! `cargo run --release -p tollgate-gateway --example update_stage`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tollgate_gateway::access_log::DEFAULT_FORMAT;
-use tollgate_gateway::config::{AccessLogDestination, GatewayConfig};
-use tollgate_gateway::limits::Limits;
-use tollgate_gateway::tls::Certificates;
+use tollgate_gateway::config::GatewayConfig;
 use tollgate_gateway::usage::{
     ApiKey, ApiKeyId, ApiKeyValue, ApiStage, StageThrottles, Throttle, UsagePlan, UsagePlanId,
     UsageSettings,
@@ -24,7 +19,7 @@ const KEYS: u64 = 100_000;
 const CHANGES: usize = 1_000;
 
 fn main() -> anyhow::Result<()> {
-    let gateway = Gateway::bind(config()?)?;
+    let gateway = Gateway::bind(GatewayConfig::default())?;
     let stages = (0..APIS).map(|api| stage(api, METHODS)).collect::<anyhow::Result<_>>()?;
     let addresses = Addresses { host_suffix: "localhost".to_owned(), ..Addresses::default() };
     let usage = usage(KEYS)?;
@@ -61,25 +56,6 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-fn config() -> anyhow::Result<GatewayConfig> {
-    Ok(GatewayConfig {
-        listeners: Vec::new(),
-        management: "127.0.0.1:0".parse()?,
-        companions: Vec::new(),
-        workers: 1,
-        limits: Limits::default(),
-        certificates: Arc::new(Certificates::new()),
-        access_log: AccessLogDestination::Off,
-        access_log_format: DEFAULT_FORMAT.to_owned(),
-        vpc_links: BTreeMap::new(),
-        upstream_ca_file: None,
-        data_directory: None,
-        control_socket: None,
-        trusted_proxies: Vec::new(),
-        collectors: Vec::new(),
-    })
-}
-
 /// A stage with throttled methods and a backend of its own.
 fn stage(api: usize, methods: usize) -> anyhow::Result<RouteStage> {
     let mut text = format!("openapi: 3.0.1\ninfo: {{title: api{api}, version: '1'}}\npaths:\n");
@@ -93,15 +69,7 @@ fn stage(api: usize, methods: usize) -> anyhow::Result<RouteStage> {
     let settings = StageSettings {
         api_id: ApiId(format!("api{api:07}")),
         stage_name: "prod".to_owned(),
-        deployment_id: "d".to_owned(),
-        account_id: "111122223333".to_owned(),
-        region: "us-east-1".to_owned(),
-        stage_variables: BTreeMap::new(),
-        maximum_integration_timeout: Duration::from_secs(29),
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
-        transformers: Vec::new(),
-        method_transformers: BTreeMap::new(),
+        ..StageSettings::default()
     };
     let api = import(&text, &ImportOptions::default())?.api;
     let default = Throttle::new(100.0, 100).ok();

@@ -2,12 +2,13 @@
 //! the environment.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tollgate_xdp::Network;
 
+use crate::access_log::DEFAULT_FORMAT;
 use crate::limits::Limits;
 use crate::tls::Certificates;
 
@@ -40,6 +41,29 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<Network>,
     /// Metrics of others that the management listener shows too; their names must be other ones.
     pub collectors: Vec<Box<dyn prometheus::core::Collector>>,
+}
+
+/// Listens for nobody, keeps nothing on disk and logs no requests; health checks and metrics are on
+/// a free port.
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            management: (Ipv4Addr::LOCALHOST, 0).into(),
+            companions: Vec::new(),
+            workers: 1,
+            limits: Limits::default(),
+            certificates: Arc::new(Certificates::new()),
+            access_log: AccessLogDestination::Off,
+            access_log_format: DEFAULT_FORMAT.to_owned(),
+            vpc_links: BTreeMap::new(),
+            upstream_ca_file: None,
+            data_directory: None,
+            control_socket: None,
+            trusted_proxies: Vec::new(),
+            collectors: Vec::new(),
+        }
+    }
 }
 
 /// One listening address.

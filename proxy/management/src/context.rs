@@ -10,13 +10,14 @@ use tollgate_model::control_plane::{Stage, Timestamp};
 use tollgate_store::Store;
 
 use crate::error::ApiError;
-use crate::unit::{self, Unit};
+use crate::unit::{self, Turn, Unit};
 
 /// Shared by all operations.
 pub struct Context {
     pub store: Arc<dyn Store>,
     pub settings: Settings,
     pub data_plane: Arc<dyn DataPlane>,
+    turn: Turn,
 }
 
 /// What is the same for everything of the account.
@@ -127,12 +128,16 @@ pub struct UsageReport {
 }
 
 impl Context {
+    pub fn new(store: Arc<dyn Store>, settings: Settings, data_plane: Arc<dyn DataPlane>) -> Self {
+        Self { store, settings, data_plane, turn: Turn::default() }
+    }
+
     /// Reads, and writes if the operation wrote something; tries again after a conflict.
     pub(crate) fn carry_out<T>(
         &self,
         operation: impl Fn(&mut Unit) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        unit::carry_out(&*self.store, operation)
+        unit::carry_out(&*self.store, &self.turn, operation)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -163,10 +168,7 @@ impl Context {
             region: self.settings.region.clone(),
             stage_variables,
             maximum_integration_timeout: self.settings.maximum_integration_timeout,
-            authorizer_uris: BTreeMap::new(),
-            authorizer_of_all: None,
-            transformers: Vec::new(),
-            method_transformers: BTreeMap::new(),
+            ..StageSettings::default()
         }
     }
 }

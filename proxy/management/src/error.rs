@@ -112,6 +112,18 @@ impl From<CompileError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::TooLarge { what, bytes, allowed } = error {
+            return Self::bad_request(format!(
+                "This is more than can be kept: {what} has {bytes} bytes; allowed: up to {allowed}"
+            ));
+        }
+        if matches!(error, StoreError::Busy) {
+            tracing::warn!(%error, "a change is refused");
+            return Self::new(
+                ErrorKind::ServiceUnavailable,
+                "Something else has held the store for too long. Please try again later.",
+            );
+        }
         tracing::error!(%error, "the store fails");
         Self::new(ErrorKind::ServiceUnavailable, "The store can't be used; the log says why.")
     }

@@ -46,12 +46,25 @@ pub(crate) fn fixture() -> Fixture {
         account_throttle: (10_000.0, 5_000),
         vpc_links: BTreeMap::from([("link12".to_owned(), vec!["127.0.0.1:80".to_owned()])]),
     };
-    let context = Context {
-        store: Arc::new(EmbeddedStore::in_memory().unwrap()),
-        settings,
-        data_plane: Arc::new(Idle::default()),
-    };
+    let store = Arc::new(EmbeddedStore::in_memory().unwrap());
+    let context = Context::new(store, settings, Arc::new(Idle::default()));
     Fixture { management: Management { context } }
+}
+
+/// The body of a PATCH, with operations of no special form.
+pub(crate) fn patches(patches: &[(&str, &str, &str)]) -> Value {
+    let patch = |(op, path, value): &(_, _, _)| serde_json::json!({ "op": op, "path": path, "value": value });
+    serde_json::json!({ "patchOperations": patches.iter().map(patch).collect::<Vec<_>>() })
+}
+
+/// The same with one operation.
+pub(crate) fn patch(op: &str, path: &str, value: &str) -> Value {
+    patches(&[(op, path, value)])
+}
+
+/// The same with one that replaces.
+pub(crate) fn replace(path: &str, value: &str) -> Value {
+    patch("replace", path, value)
 }
 
 impl Fixture {
@@ -95,6 +108,24 @@ impl Fixture {
         assert!(answered.status >= 400, "{method} {uri}: {answered:?}");
         let text = answered.body["message"].as_str().unwrap();
         format!("{} {}: {text}", answered.status, answered.error)
+    }
+
+    /// Each of these patches, an operation with its path and value, is refused: 400
+    /// BadRequestException with this text.
+    #[track_caller]
+    pub(crate) fn refuses_patches(&self, uri: &str, refusals: &[(&str, &str, &str, &str)]) {
+        for (op, path, value, text) in refusals {
+            let refused = self.refused("PATCH", uri, patch(op, path, value));
+            assert_eq!(refused, format!("400 BadRequestException: {text}"), "{op} {path} {value}");
+        }
+    }
+
+    /// What a URI names isn't there, whatever is asked of it.
+    #[track_caller]
+    pub(crate) fn misses(&self, methods: &[&str], uri: &str, refused: &str) {
+        for method in methods {
+            assert_eq!(self.refused(method, uri, Value::Null), refused, "{method} {uri}");
+        }
     }
 
     /// A new API: its id and that of its root resource.

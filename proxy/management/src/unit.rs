@@ -6,17 +6,34 @@
 //! they read, and operations on different APIs don't meet.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_model::control_plane::{RestApi, record};
-use tollgate_store::{CommitError, Depth, Key, Revision, Snapshot, Store, Transaction};
+use tollgate_store::{CommitError, Depth, Key, Revision, Snapshot, Store, StoreError, Transaction};
 
 use crate::error::ApiError;
 use crate::names::{keys, new_id};
 
-/// A conflict is tried again so often. AWS gives up as well.
+/// A conflict is tried again so often: with the turn, only another process can be first. AWS gives
+/// up as well.
 const ATTEMPTS: usize = 5;
+/// For the turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Whose turn it is to write. An operation tries once beside others, and has the turn only while
+/// it commits. One that met another has the turn from reading on, so that nobody of this process
+/// is first again.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(Mutex<()>);
+
+impl Turn {
+    fn take(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        self.0.try_lock_for(TURN_WAIT).ok_or(StoreError::Busy)
+    }
+}
 
 pub struct Unit<'s> {
     snapshot: Box<dyn Snapshot + 's>,
@@ -31,15 +48,21 @@ pub struct Unit<'s> {
 /// Carries an operation out and writes what it wrote, trying again if someone else was first.
 pub(crate) fn carry_out<T>(
     store: &dyn Store,
+    turn: &Turn,
     operation: impl Fn(&mut Unit) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
+    let mut ours = None;
     for _ in 0..ATTEMPTS {
         let mut unit = Unit::new(store.read()?);
         let result = operation(&mut unit)?;
         let Some(transaction) = unit.into_transaction() else { return Ok(result) };
+        let held = match ours.take() {
+            Some(held) => held,
+            None => turn.take()?,
+        };
         match store.commit(transaction) {
             Ok(_) => return Ok(result),
-            Err(CommitError::Conflict(_)) => {}
+            Err(CommitError::Conflict(_)) => ours = Some(held),
             Err(CommitError::Store(error)) => return Err(error.into()),
         }
     }
@@ -114,8 +137,10 @@ impl<'s> Unit<'s> {
         let mut values: BTreeMap<Key, Vec<u8>> =
             records.map(|(key, record)| (key, record.value)).collect();
         let depth = under.segments().len() + 1;
-        for (key, value) in &self.written {
-            if key.is_under(under) && key.segments().len() == depth {
+        // A key is followed by those under it.
+        let written = self.written.range(under..).skip_while(|(key, _)| *key == under);
+        for (key, value) in written.take_while(|(key, _)| key.is_under(under)) {
+            if key.segments().len() == depth {
                 match value {
                     Some(value) if after.is_none_or(|after| key > after) => {
                         values.insert(key.clone(), value.clone());
@@ -194,4 +219,34 @@ impl<'s> Unit<'s> {
 
 fn decode<T: DeserializeOwned>(key: &Key, value: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(value).map_err(|error| ApiError::unreadable(key, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use serde_json::{Value, json};
+
+    use crate::testing::fixture;
+
+    #[test]
+    fn operations_on_one_api_follow_each_other_however_many_there_are() {
+        const CLIENTS: usize = 8;
+        const OPERATIONS: usize = 25;
+        let fixture = fixture();
+        let (api, root) = fixture.api();
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (fixture, uri) = (&fixture, format!("/restapis/{api}/resources/{root}"));
+                scope.spawn(move || {
+                    for number in 0..OPERATIONS {
+                        let part = json!({"pathPart": format!("{client}-{number}")});
+                        fixture.ok("POST", &uri, part);
+                    }
+                });
+            }
+        });
+        let all = fixture.ok("GET", &format!("/restapis/{api}/resources?limit=500"), Value::Null);
+        assert_eq!(all["item"].as_array().unwrap().len(), 1 + CLIENTS * OPERATIONS);
+    }
 }

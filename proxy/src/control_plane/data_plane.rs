@@ -106,7 +106,8 @@ impl DataPlane for GatewayDataPlane {
             from: day(&request.start_date)?,
             to: day(&request.end_date)?,
             key: key(&request.key)?,
-            position: key(&request.position)?,
+            position: key(&request.position)
+                .map_err(|_| ApiError::bad_request("Invalid position parameter specified"))?,
             limit: request.limit,
         };
         self.catch_up()?;

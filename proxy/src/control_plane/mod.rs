@@ -55,7 +55,7 @@ impl ControlPlane {
         };
         let data_plane =
             Arc::new(GatewayDataPlane::new(serving.clone(), store.clone(), settings.clone()));
-        let context = Context { store, settings, data_plane };
+        let context = Context::new(store, settings, data_plane);
         let management = Arc::new(Management { context });
         let gateway = serving.gateway().clone();
         let follower = Follower::start(management.clone(), serving)

@@ -98,14 +98,17 @@ fn throttles(stage: &Stage, account: (f64, u32)) -> anyhow::Result<StageThrottle
     Ok(throttles)
 }
 
-/// None where neither rate nor burst is set; one that isn't is the account's.
+/// None where neither rate nor burst is set. One that isn't, or is switched off, is the account's:
+/// nothing lets more through.
 fn throttle(setting: &MethodSetting, account: (f64, u32)) -> anyhow::Result<Option<Throttle>> {
-    let own = (setting.throttling_rate_limit, setting.throttling_burst_limit);
-    if own == (None, None) {
+    let (rate, burst) = (setting.throttling_rate_limit, setting.throttling_burst_limit);
+    if (rate, burst) == (None, None) {
         return Ok(None);
     }
-    let throttle = checked_throttle(own.0.unwrap_or(account.0), own.1.unwrap_or(account.1));
-    throttle.map(Some)
+    let rate = rate.filter(|rate| *rate != MethodSetting::NO_RATE_LIMIT);
+    let burst = burst.filter(|burst| *burst != MethodSetting::NO_BURST_LIMIT);
+    let burst = burst.map(u32::try_from).transpose()?;
+    checked_throttle(rate.unwrap_or(account.0), burst.unwrap_or(account.1)).map(Some)
 }
 
 /// What a stage's settings ask for and don't get, a line each.

@@ -34,6 +34,8 @@ pub enum StoreError {
         path.display()
     )]
     InUse { path: PathBuf },
+    #[error("{}: is the store itself, or one in use; a backup takes another file", path.display())]
+    NoBackup { path: PathBuf },
     #[error("the store: {what} has {bytes} bytes; allowed: up to {allowed}")]
     TooLarge { what: String, bytes: usize, allowed: usize },
     #[error("the store: another writer has held it for over {} s", crate::embedded::WRITER_WAIT.as_secs())]

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -74,9 +75,11 @@ pub fn check(file: &Path) -> Result<Report, StoreError> {
 /// open; what it would write waits meanwhile.
 ///
 /// # Errors
-/// As [`check`]; the copy can't be written.
+/// As [`check`]; the copy can't be written, or its file is a store that is in use.
 pub fn backup(directory: &Path, to_file: &Path) -> Result<Report, StoreError> {
-    let source = StoreFile::open(&store_file(directory))?;
+    let file = store_file(directory);
+    let source = StoreFile::open(&file)?;
+    let _claim = claim_target(&file, to_file)?;
     let new = copy(&source, to_file)?;
     let report = report(&source)?;
     new.rename()?;
@@ -111,16 +114,25 @@ pub fn restore(
 }
 
 /// Writes all records as one JSON document: `{"revision": …, "records": {key: value, …}}`.
-/// Secrets are among them.
+/// Secrets are among them. A gateway may have the store open; what it would write waits until the
+/// document is in a temporary file, and not until the output is written: that may be a terminal's
+/// pager.
 ///
 /// # Errors
-/// As [`check`]; a value isn't JSON; the output can't be written.
+/// As [`check`]; a value isn't JSON; the temporary file or the output can't be written.
 pub fn export(directory: &Path, output: &mut dyn Write) -> Result<(), StoreError> {
-    let source = StoreFile::open(&store_file(directory))?;
-    let snapshot = source.snapshot()?;
+    let mut document = BufWriter::new(tempfile::tempfile()?);
+    write_document(&StoreFile::open(&store_file(directory))?.snapshot()?, &mut document)?;
+    let mut document = document.into_inner().map_err(io::IntoInnerError::into_error)?;
+    document.rewind()?;
+    io::copy(&mut document, output)?;
+    Ok(output.flush()?)
+}
+
+fn write_document(snapshot: &dyn Snapshot, output: &mut dyn Write) -> Result<(), StoreError> {
     write!(output, "{{\n  \"revision\": {},\n  \"records\": {{", snapshot.revision())?;
     let mut separator = "\n";
-    for_each(&snapshot, |key, value| {
+    for_each(snapshot, |key, value| {
         serde_json::from_slice::<IgnoredAny>(value)
             .map_err(|source| StoreError::NotJson { key: key.clone(), source })?;
         write!(output, "{separator}    {}: ", serde_json::Value::from(key.to_string()))?;
@@ -128,8 +140,7 @@ pub fn export(directory: &Path, output: &mut dyn Write) -> Result<(), StoreError
         separator = ",\n";
         Ok(())
     })?;
-    output.write_all(b"\n  }\n}\n")?;
-    Ok(output.flush()?)
+    Ok(output.write_all(b"\n  }\n}\n")?)
 }
 
 fn examine(file: &StoreFile) -> Result<Report, StoreError> {
@@ -233,6 +244,21 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
         to.insert(key.value(), value.value())?;
     }
     Ok(())
+}
+
+/// Makes sure that a backup takes no store's place: whoever has that open would go on writing to a
+/// file without a name. Gives what keeps it so, where the file is there and can be locked.
+fn claim_target(store: &Path, target: &Path) -> Result<Option<Claim>, StoreError> {
+    let no_backup = || StoreError::NoBackup { path: target.to_owned() };
+    let identity = |path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    if identity(store) == identity(target) {
+        return Err(no_backup());
+    }
+    match Claim::take(target) {
+        Err(StoreError::InUse { .. }) => Err(no_backup()),
+        // Not every file system that backups go to has locks.
+        claim => Ok(claim.ok().flatten()),
+    }
 }
 
 /// A store's file that nobody else has open, or can open while this lives.

@@ -162,6 +162,9 @@ def test_a_stage_takes_a_cache(aws):
     off = update(patch("replace", "/cacheClusterEnabled", "false"))
     assert off["cacheClusterEnabled"] is False
     assert off["cacheClusterStatus"] in ("DELETE_IN_PROGRESS", "NOT_AVAILABLE")
+    made = aws.apigateway.create_stage(restApiId=api_id, stageName="cached",
+                                       deploymentId=stage["deploymentId"], cacheClusterEnabled=True)
+    assert made["cacheClusterStatus"] in ("CREATE_IN_PROGRESS", "AVAILABLE"), made
 
 
 # What a method setting is when another of the same method is first touched.
@@ -204,6 +207,20 @@ def test_method_settings_are_patched_path_by_path(aws):
                 patchOperations=[patch("remove", "/*/*")])
 
 
+def test_minus_one_takes_a_throttle_away(aws):
+    api_id, _ = aws.deployed()
+    update = updater(aws, api_id)
+    update(patch("replace", "/*/*/throttling/rateLimit", "0"),
+           patch("replace", "/*/*/throttling/burstLimit", "0"))
+    aws.answers(429, api_id, "prod")
+    # As Terraform writes it.
+    settings = update(patch("replace", "/~1/GET/throttling/rateLimit", "-1.000000"),
+                      patch("replace", "/~1/GET/throttling/burstLimit", "-1"))["methodSettings"]
+    assert settings["~1/GET"]["throttlingRateLimit"] == -1
+    assert settings["~1/GET"]["throttlingBurstLimit"] == -1
+    aws.answers(200, api_id, "prod")
+
+
 def test_wrong_patches_of_stages_are_named(aws):
     api_id, _ = aws.deployed()
 
@@ -216,7 +233,8 @@ def test_wrong_patches_of_stages_are_named(aws):
     refused("Invalid accessLogSettings path. Must be one of : [/accessLogSettings/destinationArn, "
             "/accessLogSettings/format]", patch("replace", "/accessLogSettings/nowhere", "x"))
     refused("Access Log value must not be empty", patch("replace", "/accessLogSettings/format", ""))
-    refused(None, patch("replace", "/*/*/throttling/rateLimit", "fast"))
+    for rate in ("fast", "-2", "1e300"):
+        refused(None, patch("replace", "/*/*/throttling/rateLimit", rate))
     refused(None, patch("replace", "/variables/a-b", "x"))
     refused("1 validation error detected: Value 'wrong' at 'updateStageInput.patchOperations.1.member.op' "
             "failed to satisfy constraint: Member must satisfy enum value set: "

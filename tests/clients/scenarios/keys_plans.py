@@ -150,6 +150,14 @@ def test_a_plan_lives_from_create_to_delete(aws):
         aws.refused("NotFoundException", "Invalid Usage Plan ID specified", operation, **where)
 
 
+def test_a_stage_that_is_deleted_leaves_its_plans(aws):
+    api_id = keyed_api(aws)
+    plan = usage_plan(aws, apiStages=[{"apiId": api_id, "stage": "prod"}])
+    aws.apigateway.delete_stage(restApiId=api_id, stageName="prod")
+    assert not aws.apigateway.get_usage_plan(usagePlanId=plan["id"]).get("apiStages")
+    aws.apigateway.delete_usage_plan(usagePlanId=plan["id"])
+
+
 def test_a_plan_is_patched_path_by_path(aws):
     api = aws.rest_api()
     api_id = api["id"]
@@ -262,3 +270,5 @@ def test_a_quota_counts_and_can_be_raised(aws):
     assert usage["items"][key["id"]][-1][1] == 4
     aws.refused("BadRequestException", None, aws.apigateway.get_usage, usagePlanId=plan["id"],
                 startDate="yesterday", endDate=today)
+    aws.refused("BadRequestException", "Invalid position parameter specified", aws.apigateway.get_usage,
+                usagePlanId=plan["id"], startDate=today, endDate=today, position="nowhere")

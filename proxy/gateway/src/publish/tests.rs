@@ -29,14 +29,7 @@ fn compiled(api_id: &str, stage: &str, deployment: &str) -> CompiledStage {
         api_id: ApiId(api_id.to_owned()),
         stage_name: stage.to_owned(),
         deployment_id: deployment.to_owned(),
-        account_id: "111122223333".to_owned(),
-        region: "us-east-1".to_owned(),
-        stage_variables: BTreeMap::new(),
-        maximum_integration_timeout: Duration::from_secs(29),
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
-        transformers: Vec::new(),
-        method_transformers: BTreeMap::new(),
+        ..StageSettings::default()
     };
     compile(&imported.api, &settings).expect("compiles").stage
 }

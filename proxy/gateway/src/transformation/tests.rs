@@ -1,13 +1,10 @@
 //! Requests and responses with real plugins: proxy-wasm filters in WebAssembly's text form.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use tokio::runtime;
 use tollgate_model::api::ApiId;
-use tollgate_model::compile::{
-    CompiledIntegration, CompiledStage, DEFAULT_INTEGRATION_TIMEOUT, StageSettings, compile,
-};
+use tollgate_model::compile::{CompiledIntegration, CompiledStage, StageSettings, compile};
 use tollgate_model::openapi::{ImportOptions, import};
 use tollgate_plugin_host::{HostConfig, PluginHost, PluginSlot, PluginSource};
 
@@ -116,13 +113,8 @@ paths:
         stage_name: "prod".to_owned(),
         deployment_id: "abc123".to_owned(),
         account_id: "111122223333".to_owned(),
-        region: "us-east-1".to_owned(),
-        stage_variables: BTreeMap::new(),
-        maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
         transformers: transformers.iter().map(|name| (*name).to_owned()).collect(),
-        method_transformers: BTreeMap::new(),
+        ..StageSettings::default()
     };
     compile(&imported.api, &settings).expect("a stage").stage
 }

@@ -1,6 +1,5 @@
 //! What the benchmark and the measurement of memory use: a stage with every level, and keys.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_model::api::{ApiId, HttpMethod};
@@ -37,15 +36,7 @@ impl Fixture {
         let settings = StageSettings {
             api_id: ApiId("a1b2c3d4e5".to_owned()),
             stage_name: "prod".to_owned(),
-            deployment_id: "d".to_owned(),
-            account_id: "111122223333".to_owned(),
-            region: "us-east-1".to_owned(),
-            stage_variables: BTreeMap::new(),
-            maximum_integration_timeout: Duration::from_secs(29),
-            authorizer_uris: BTreeMap::new(),
-            authorizer_of_all: None,
-            transformers: Vec::new(),
-            method_transformers: BTreeMap::new(),
+            ..StageSettings::default()
         };
         Self {
             stage: compile(&imported.api, &settings).expect("it compiles").stage,

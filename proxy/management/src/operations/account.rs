@@ -94,7 +94,7 @@ fn show(context: &Context, mut account: Account) -> Value {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::testing::fixture;
+    use crate::testing::{fixture, patch, replace};
 
     #[test]
     fn an_account_has_the_configurations_throttle_and_keeps_its_role() {
@@ -105,35 +105,30 @@ mod tests {
             "apiKeyVersion": "4",
         });
         assert_eq!(fixture.ok("GET", "/account", Value::Null), account);
-        let patch = |op: &str, path: &str, value: &str| json!({"patchOperations": [{"op": op, "path": path, "value": value}]});
         account["cloudwatchRoleArn"] = json!("arn:aws:iam::123456789012:role/logs");
-        let role = patch("replace", "/cloudwatchRoleArn", "arn:aws:iam::123456789012:role/logs");
+        let role = replace("/cloudwatchRoleArn", "arn:aws:iam::123456789012:role/logs");
         assert_eq!(fixture.ok("PATCH", "/account", role), account);
         assert_eq!(
             fixture.ok("PATCH", "/account", patch("add", "/features", "UsagePlans")),
             account
         );
         assert_eq!(fixture.ok("GET", "/account", Value::Null), account);
-        for (body, refused) in [
+        let refusals = [
+            ("remove", "/features", "UsagePlans", "Usage Plans cannot be disabled once enabled"),
             (
-                patch("remove", "/features", "UsagePlans"),
-                "Usage Plans cannot be disabled once enabled",
-            ),
-            (
-                patch("add", "/features", "x"),
+                "add",
+                "/features",
+                "x",
                 "Invalid patch value 'x' specified for path '/features'. Must be UsagePlans",
             ),
             (
-                patch("replace", "/x", "x"),
+                "replace",
+                "/x",
+                "x",
                 "Invalid patch path  '/x' specified for op 'replace'. Must be one of: [/cloudwatchRoleArn]",
             ),
-            (
-                patch("replace", "/cloudwatchRoleArn", "x"),
-                "Invalid ARN specified in the request: x",
-            ),
-        ] {
-            let refused = format!("400 BadRequestException: {refused}");
-            assert_eq!(fixture.refused("PATCH", "/account", body), refused);
-        }
+            ("replace", "/cloudwatchRoleArn", "x", "Invalid ARN specified in the request: x"),
+        ];
+        fixture.refuses_patches("/account", &refusals);
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     use tollgate_model::control_plane::ClientCertificate;
 
     use crate::keys;
-    use crate::testing::fixture;
+    use crate::testing::{fixture, replace};
 
     #[test]
     fn a_certificate_is_valid_for_a_year_and_its_key_stays_here() {
@@ -188,9 +188,8 @@ mod tests {
         rustls::sign::CertifiedKey::from_der(chain, key, &provider).unwrap();
 
         let uri = format!("/clientcertificates/{id}");
-        let patch = json!({"patchOperations": [{"op": "replace", "path": "/description", "value": "other"}]});
         made["description"] = json!("other");
-        assert_eq!(fixture.ok("PATCH", &uri, patch), made);
+        assert_eq!(fixture.ok("PATCH", &uri, replace("/description", "other")), made);
         assert_eq!(fixture.ok("GET", &uri, Value::Null), made);
         let all = fixture.ok("GET", "/clientcertificates", Value::Null);
         assert_eq!(all, json!({"item": [made]}));

@@ -16,7 +16,7 @@ use crate::call::{Answer, Call};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::input::Input;
-use crate::names::{ID, keys, new_id};
+use crate::names::{ID, keys};
 use crate::operations::rest_apis::api;
 use crate::operations::{import, stages};
 use crate::page;
@@ -72,7 +72,7 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
             .api()
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         let deployment = Deployment {
-            id: new_id(ID),
+            id: unit.new_id(ID, |id| keys::deployment(&api.id, id))?,
             description: input.text("description")?,
             created_date: context.now(),
             api_summary: None,

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::error::ApiError;
 use crate::input::Input;
 use crate::names::{LONG_ID, keys, new_id};
-use crate::operations::rest_apis::{endpoint_configuration, endpoint_type_name};
+use crate::operations::rest_apis::{SECURITY_POLICIES, endpoint_configuration, endpoint_type_name};
 use crate::operations::tags;
 use crate::page;
 use crate::patch::patches;
@@ -66,20 +66,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 /// In the service model's order.
-const SECURITY_POLICIES: [&str; 12] = [
-    "TLS_1_0",
-    "TLS_1_2",
-    "SecurityPolicy_TLS13_1_3_2025_09",
-    "SecurityPolicy_TLS13_1_3_FIPS_2025_09",
-    "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09",
-    "SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09",
-    "SecurityPolicy_TLS13_1_2_FIPS_PFS_PQ_2025_09",
-    "SecurityPolicy_TLS13_1_2_PQ_2025_09",
-    "SecurityPolicy_TLS13_1_2_2021_06",
-    "SecurityPolicy_TLS13_2025_EDGE",
-    "SecurityPolicy_TLS12_PFS_2025_EDGE",
-    "SecurityPolicy_TLS12_2018_EDGE",
-];
 const ROUTING_MODES: [&str; 3] =
     ["BASE_PATH_MAPPING_ONLY", "ROUTING_RULE_ONLY", "ROUTING_RULE_THEN_BASE_PATH_MAPPING"];
 /// The policy that is served: TLS 1.2 and 1.3.

@@ -11,7 +11,7 @@ use tollgate_model::openapi::{MAX_PATH, check_path_part};
 use crate::call::{Answer, Call};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::names::{ID, keys, new_id};
+use crate::names::{ID, keys};
 use crate::operations::method_parts::{INVALID_RESOURCE, resource, shown};
 use crate::operations::rest_apis::api;
 use crate::page;
@@ -82,7 +82,7 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let parent = tree.node(call.part("parent_id"))?;
         tree.check_child(parent, &path_part, None)?;
         let resource = Resource {
-            id: new_id(ID),
+            id: unit.new_id(ID, |id| keys::resource(&api.id, id))?,
             parent_id: Some(parent.id.clone()),
             path: path_below(parent, &path_part)?,
             path_part: Some(path_part.clone()),

@@ -13,7 +13,7 @@ use crate::context::{Context, Settings};
 use crate::error::{ApiError, ErrorKind};
 use crate::input::{Input, enum_violation};
 use crate::names::{ID, LONG_ID, keys, new_id};
-use crate::operations::{base_path_mappings, import};
+use crate::operations::{base_path_mappings, import, tags, usage_plans};
 use crate::page;
 use crate::patch::{Op, Patch, patches};
 use crate::router::Operation;
@@ -59,6 +59,24 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 /// Bytes: <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-openapi-minimum-compression-size.html>
 const MAXIMUM_COMPRESSION_SIZE: i64 = 10_485_760;
+/// Characters: <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
+const LONGEST_NAME: usize = 1024;
+
+/// Of an API and of a domain name, in the service model's order.
+pub(crate) const SECURITY_POLICIES: [&str; 12] = [
+    "TLS_1_0",
+    "TLS_1_2",
+    "SecurityPolicy_TLS13_1_3_2025_09",
+    "SecurityPolicy_TLS13_1_3_FIPS_2025_09",
+    "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_FIPS_PFS_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_PQ_2025_09",
+    "SecurityPolicy_TLS13_1_2_2021_06",
+    "SecurityPolicy_TLS13_2025_EDGE",
+    "SecurityPolicy_TLS12_PFS_2025_EDGE",
+    "SecurityPolicy_TLS12_2018_EDGE",
+];
 
 fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
     let input = call.input()?;
@@ -117,10 +135,10 @@ fn requested(context: &Context, input: &Input) -> Result<RestApi, ApiError> {
         api_key_source: api_key_source(source.unwrap_or("HEADER")),
         endpoint_configuration: endpoint_configuration(input)?,
         policy: None,
-        tags: input.sorted_text_map("tags")?.filter(|tags| !tags.is_empty()),
+        tags: tags::given(input)?,
         disable_execute_api_endpoint: input.boolean("disableExecuteApiEndpoint")?.unwrap_or(false),
         root_resource_id: String::new(),
-        security_policy: input.text("securityPolicy")?,
+        security_policy: input.one_of("securityPolicy", &SECURITY_POLICIES)?.map(str::to_owned),
         endpoint_access_mode: input
             .one_of("endpointAccessMode", &["BASIC", "STRICT"])?
             .map(str::to_owned),
@@ -157,6 +175,7 @@ fn delete(context: &Context, call: &Call) -> Result<Answer, ApiError> {
     context.carry_out(|unit| {
         let api = api(context, unit, call)?;
         base_path_mappings::check_unmapped(unit, &api, None)?;
+        usage_plans::forget_stages(unit, &api, None)?;
         unit.delete_with_descendants(keys::rest_api(&api.id));
         Ok(Answer::Empty)
     })
@@ -251,7 +270,9 @@ fn replace(
             let text = patch.optional_text().filter(|text| !text.is_empty());
             api.policy = text.map(|text| checked_policy(context, &api.id, &text)).transpose()?;
         }
-        ["securityPolicy"] => api.security_policy = Some(patch.text()?.to_owned()),
+        ["securityPolicy"] => {
+            api.security_policy = Some(patch.one_of(&SECURITY_POLICIES)?.to_owned());
+        }
         ["endpointAccessMode"] => {
             api.endpoint_access_mode = Some(patch.one_of(&["BASIC", "STRICT"])?.to_owned());
         }
@@ -404,6 +425,11 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     if name.is_empty() {
         return Err(ApiError::bad_request("API name cannot be an empty string"));
     }
+    if name.chars().count() > LONGEST_NAME {
+        return Err(ApiError::bad_request(format!(
+            "Invalid API name, can be at most {LONGEST_NAME} characters."
+        )));
+    }
     Ok(())
 }
 
@@ -507,5 +533,32 @@ fn error_model() -> Model {
                 .to_owned(),
         ),
         ..empty_model()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{fixture, replace};
+
+    #[test]
+    fn members_of_an_api_are_held_to_the_service_model() {
+        let fixture = fixture();
+        let uri = format!("/restapis/{}", fixture.api().0);
+        let policy =
+            fixture.refused("POST", "/restapis", json!({"name": "a", "securityPolicy": "x"}));
+        let start = "400 ValidationException: 1 validation error detected: Value 'x' at 'createRestApiInput.securityPolicy' failed to satisfy constraint: Member must satisfy enum value set: [TLS_1_0, TLS_1_2, ";
+        assert!(policy.starts_with(start), "{policy}");
+        let policy = fixture.refused("PATCH", &uri, replace("/securityPolicy", "x"));
+        let start = "400 BadRequestException: Invalid patch value 'x' specified for path '/securityPolicy'. Must be one of [TLS_1_0, TLS_1_2, ";
+        assert!(policy.starts_with(start), "{policy}");
+        let changed = fixture.ok("PATCH", &uri, replace("/securityPolicy", "TLS_1_2"));
+        assert_eq!(changed["securityPolicy"], "TLS_1_2");
+
+        let long = "x".repeat(1_025);
+        let refused = "400 BadRequestException: Invalid API name, can be at most 1024 characters.";
+        assert_eq!(fixture.refused("POST", "/restapis", json!({"name": long})), refused);
+        assert_eq!(fixture.refused("PATCH", &uri, replace("/name", &long)), refused);
     }
 }

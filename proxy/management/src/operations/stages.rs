@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::input::Input;
 use crate::names::keys;
 use crate::operations::rest_apis::api;
-use crate::operations::{base_path_mappings, deployments};
+use crate::operations::{base_path_mappings, deployments, tags, usage_plans};
 use crate::patch::patches;
 use crate::router::Operation;
 use crate::unit::Unit;
@@ -100,7 +100,7 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let mut stage = new_stage(context, name.clone(), deployment_id.clone());
         stage.description = input.text("description")?;
         stage.documentation_version = input.text("documentationVersion")?;
-        stage.tags = input.sorted_text_map("tags")?.filter(|tags| !tags.is_empty());
+        stage.tags = tags::given(&input)?;
         settings_of(&mut stage, &input)?;
         if let Some(canary) = input.structure("canarySettings")? {
             stage.canary_settings = Some(canary_of(unit, &api, &stage, &canary)?);
@@ -160,6 +160,7 @@ fn delete(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let api = api(context, unit, call)?;
         let stage = stage(unit, &api, call)?;
         base_path_mappings::check_unmapped(unit, &api, Some(&stage.stage_name))?;
+        usage_plans::forget_stages(unit, &api, Some(&stage.stage_name))?;
         unit.delete(keys::stage(&api.id, &stage.stage_name));
         Ok(Answer::Empty)
     })
@@ -245,11 +246,11 @@ pub(crate) fn new_stage(context: &Context, stage_name: String, deployment_id: St
 
 /// What CreateStage and CreateDeployment may both say of a stage.
 pub(crate) fn settings_of(stage: &mut Stage, input: &Input) -> Result<(), ApiError> {
-    if let Some(enabled) = input.boolean("cacheClusterEnabled")? {
-        stage.cache_cluster_enabled = enabled;
-    }
     if let Some(size) = input.one_of("cacheClusterSize", CACHE_CLUSTER_SIZES)? {
         stage.cache_cluster_size = Some(size.to_owned());
+    }
+    if let Some(enabled) = input.boolean("cacheClusterEnabled")? {
+        set_cache(stage, enabled);
     }
     if let Some(variables) = input.sorted_text_map("variables")? {
         stage.variables = variables;
@@ -259,6 +260,18 @@ pub(crate) fn settings_of(stage: &mut Stage, input: &Input) -> Result<(), ApiErr
         stage.tracing_enabled = enabled;
     }
     Ok(())
+}
+
+/// Gives a stage its cache cluster, of AWS's smallest size unless it has one, or takes it away.
+fn set_cache(stage: &mut Stage, enabled: bool) {
+    stage.cache_cluster_enabled = enabled;
+    if enabled {
+        stage.cache_cluster_size.get_or_insert_with(|| CACHE_CLUSTER_SIZES[0].to_owned());
+        stage.cache_cluster_status = CacheClusterStatus::Available;
+    } else {
+        stage.cache_cluster_size = None;
+        stage.cache_cluster_status = CacheClusterStatus::NotAvailable;
+    }
 }
 
 fn canary_of(
@@ -331,3 +344,6 @@ fn check_variable(name: &str, value: &str) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,4 +253,23 @@ mod tests {
             "404 NotFoundException: Invalid API identifier specified 123456789012:none"
         );
     }
+
+    #[test]
+    fn what_is_made_with_tags_is_held_to_the_same_bounds() {
+        let fixture = fixture();
+        let (api, _) = fixture.api();
+        fixture.put(&api, "deployments", "d1", json!({"id": "d1", "createdDate": 1}));
+        let stages = format!("/restapis/{api}/stages");
+        for (uri, mut body) in [
+            ("/restapis", json!({"name": "pets"})),
+            (&stages, json!({"stageName": "prod", "deploymentId": "d1"})),
+            ("/apikeys", json!({})),
+        ] {
+            body["tags"] = json!({"aws:a": "b"});
+            assert_eq!(
+                fixture.refused("POST", uri, body),
+                "400 BadRequestException: Invalid tag key 'aws:a'. Keys that begin with aws: are reserved"
+            );
+        }
+    }
 }

@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use tollgate_model::control_plane::{
-    ApiStage, QuotaPeriod, QuotaSettings, Stage, ThrottleSettings, UsagePlan, UsagePlanKey, wire,
+    ApiStage, QuotaPeriod, QuotaSettings, RestApi, Stage, ThrottleSettings, UsagePlan,
+    UsagePlanKey, wire,
 };
 use tollgate_throttle::{Quota, Rate};
 
@@ -214,8 +215,18 @@ fn all(unit: &mut Unit) -> Result<Vec<UsagePlan>, ApiError> {
 
 /// The plans that a key is in.
 pub(super) fn of_key(unit: &mut Unit, key: &str) -> Result<Vec<UsagePlan>, ApiError> {
+    let listed: Vec<UsagePlan> = unit.list(&keys::usage_plans())?;
+    of_key_among(unit, &listed, key)
+}
+
+/// The same for who asks about many keys: `listed` are all plans.
+pub(super) fn of_key_among(
+    unit: &mut Unit,
+    listed: &[UsagePlan],
+    key: &str,
+) -> Result<Vec<UsagePlan>, ApiError> {
     let mut found = Vec::new();
-    for plan in unit.list::<UsagePlan>(&keys::usage_plans())? {
+    for plan in listed {
         if has_key(unit, &plan.id, key)? {
             found.extend(unit.get::<UsagePlan>(&keys::usage_plan(&plan.id))?);
         }
@@ -273,12 +284,34 @@ fn is_same(one: &ApiStage, other: &ApiStage) -> bool {
 fn check_stage(unit: &mut Unit, plan: &UsagePlan, stage: &ApiStage) -> Result<(), ApiError> {
     let ApiStage { api_id, stage, .. } = stage;
     match unit.get::<Stage>(&keys::stage(api_id, stage))? {
-        Some(_) => Ok(()),
+        Some(_) => {
+            // Who deletes the stage meanwhile has looked for plans too early.
+            unit.touch(keys::rest_api(api_id));
+            Ok(())
+        }
         None => Err(ApiError::not_found(format!(
             "Invalid API Stage {{api: {api_id}, stage: {stage}}} specified for usageplan {}",
             plan.id
         ))),
     }
+}
+
+/// Takes an API that is deleted, or one stage of it, out of all plans, as AWS does.
+pub(super) fn forget_stages(
+    unit: &mut Unit,
+    api: &RestApi,
+    stage: Option<&str>,
+) -> Result<(), ApiError> {
+    let is_gone = |it: &ApiStage| it.api_id == api.id && stage.is_none_or(|name| it.stage == name);
+    for listed in unit.list::<UsagePlan>(&keys::usage_plans())? {
+        if !listed.api_stages.iter().any(is_gone) {
+            continue;
+        }
+        let mut plan = existing(unit, &listed.id)?;
+        plan.api_stages.retain(|it| !is_gone(it));
+        unit.put(keys::usage_plan(&plan.id), &plan);
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

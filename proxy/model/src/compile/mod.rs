@@ -92,6 +92,26 @@ pub struct StageSettings {
     pub method_transformers: BTreeMap<String, Vec<String>>,
 }
 
+/// Of no API yet: in the account and region that `tollgate dev` has unless it is told, with AWS's
+/// timeout, and without variables and plugins.
+impl Default for StageSettings {
+    fn default() -> Self {
+        Self {
+            api_id: ApiId(String::new()),
+            stage_name: String::new(),
+            deployment_id: String::new(),
+            account_id: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            stage_variables: BTreeMap::new(),
+            maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
+            authorizer_uris: BTreeMap::new(),
+            authorizer_of_all: None,
+            transformers: Vec::new(),
+            method_transformers: BTreeMap::new(),
+        }
+    }
+}
+
 /// A stage that can be served, and what of its definition is not.
 #[derive(Debug)]
 pub struct Compiled {

@@ -125,9 +125,6 @@ fn covers<const N: usize>(pattern: &str, names: [&String; N]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
@@ -137,15 +134,8 @@ mod tests {
         let settings = StageSettings {
             api_id: ApiId("a1b2c3d4e5".to_owned()),
             stage_name: "prod".to_owned(),
-            deployment_id: "abc123".to_owned(),
             account_id: "111122223333".to_owned(),
-            region: "us-east-1".to_owned(),
-            stage_variables: BTreeMap::new(),
-            maximum_integration_timeout: Duration::from_secs(29),
-            authorizer_uris: BTreeMap::new(),
-            authorizer_of_all: None,
-            transformers: Vec::new(),
-            method_transformers: BTreeMap::new(),
+            ..StageSettings::default()
         };
         compile(Some(&policy), &settings)
     }

@@ -70,8 +70,9 @@ pub struct MethodSetting {
     pub logging_level: Option<String>,
     pub data_trace_enabled: bool,
     /// `None` until it is set: the account's, which is answered as AWS's default.
-    pub throttling_burst_limit: Option<u32>,
-    /// Requests a second; `None` as above.
+    /// [`Self::NO_BURST_LIMIT`]: no throttle but the account's.
+    pub throttling_burst_limit: Option<i32>,
+    /// Requests a second; `None` and [`Self::NO_RATE_LIMIT`] as above.
     pub throttling_rate_limit: Option<f64>,
     pub caching_enabled: bool,
     /// 0 to 3,600.
@@ -104,8 +105,14 @@ impl Default for MethodSetting {
 impl MethodSetting {
     /// AWS's defaults, of an account: requests at once, and requests a second
     /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>).
-    pub const DEFAULT_BURST: u32 = 5_000;
+    pub const DEFAULT_BURST: i32 = 5_000;
     pub const DEFAULT_RATE: f64 = 10_000.0;
+
+    /// AWS takes -1 for a throttle that is switched off, and answers it; Terraform sends it where
+    /// its user says nothing
+    /// (<https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_method_settings>).
+    pub const NO_BURST_LIMIT: i32 = -1;
+    pub const NO_RATE_LIMIT: f64 = -1.0;
 
     /// With what AWS answers for throttles that aren't set.
     pub fn shown(&self) -> Self {

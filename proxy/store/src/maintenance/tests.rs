@@ -294,3 +294,53 @@ fn damage(mut bytes: Vec<u8>, random: &mut fastrand::Rng) -> Vec<u8> {
     }
     bytes
 }
+
+/// Who reads an export, and changes the store meanwhile.
+struct Reader<'s>(&'s EmbeddedStore);
+
+impl Write for Reader<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let change = Transaction::new().put(Key::new(&["account"]), b"[]".to_vec());
+        self.0.commit(change).map(|_| bytes.len()).map_err(io::Error::other)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_store_is_written_to_while_somebody_reads_its_export() {
+    let directory = filled();
+    let store = EmbeddedStore::open(directory.path()).unwrap();
+    export(directory.path(), &mut Reader(&store)).unwrap();
+    drop(store);
+    assert_eq!(exported(directory.path())["records"]["account"], json!([]));
+}
+
+#[test]
+fn a_store_is_never_its_own_backup() {
+    let directory = filled();
+    let file = store_file(directory.path());
+    let link = directory.path().join("backup.redb");
+    fs::hard_link(&file, &link).unwrap();
+    let relative = directory.path().join(".").join("store.redb");
+    let store = EmbeddedStore::open(directory.path()).unwrap();
+    for target in [&file, &relative, &link] {
+        let error = backup(directory.path(), target).unwrap_err();
+        assert!(error.to_string().contains("is the store itself"), "{error}");
+    }
+    store.commit(Transaction::new().put(Key::new(&["account"]), b"[]".to_vec())).unwrap();
+    drop(store);
+    assert_eq!(exported(directory.path())["records"]["account"], json!([]));
+}
+
+#[test]
+fn a_store_that_somebody_has_open_is_nobodys_backup() {
+    let (directory, other) = (filled(), filled());
+    let store = EmbeddedStore::open(other.path()).unwrap();
+    let error = backup(directory.path(), &store_file(other.path())).unwrap_err();
+    assert!(matches!(error, StoreError::NoBackup { .. }), "{error}");
+    drop(store);
+    backup(directory.path(), &store_file(other.path())).unwrap();
+}

@@ -67,13 +67,8 @@ components:
         stage_name: "prod".to_owned(),
         deployment_id: "d".to_owned(),
         account_id: "111122223333".to_owned(),
-        region: "us-east-1".to_owned(),
         stage_variables: BTreeMap::from([("tenant".to_owned(), "blue".to_owned())]),
-        maximum_integration_timeout: std::time::Duration::from_secs(29),
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
-        transformers: Vec::new(),
-        method_transformers: BTreeMap::new(),
+        ..StageSettings::default()
     };
     let compiled = compile(&imported.api, &settings).expect("compiles").stage;
     Arc::new(StageRuntime::new(compiled, Release::Sole, &Metrics::new(), Vec::new(), plugins))

@@ -1,18 +1,13 @@
 //! Authorizers asked about requests that nobody sent, by plugins that were published.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use tollgate_model::api::ApiId;
 use tollgate_model::compile::{StageSettings, compile};
 use tollgate_model::openapi::{ImportOptions, import};
 
 use super::*;
-use crate::config::{AccessLogDestination, GatewayConfig};
-use crate::limits::Limits;
+use crate::config::GatewayConfig;
 use crate::phases::authorize::test_plugin::{Allow, Answer, TestHost};
-use crate::tls::Certificates;
 use crate::{Gateway, Update};
 
 const TOKEN: &str =
@@ -34,17 +29,8 @@ components:
     );
     let imported = import(&text, &ImportOptions::default()).expect("a definition");
     let settings = StageSettings {
-        api_id: ApiId("abcdef1234".to_owned()),
-        stage_name: "test-invoke-stage".to_owned(),
-        deployment_id: "test".to_owned(),
-        account_id: "123456789012".to_owned(),
-        region: "us-east-1".to_owned(),
         stage_variables: BTreeMap::from([("tenant".to_owned(), "blue-tenant".to_owned())]),
-        maximum_integration_timeout: Duration::from_secs(29),
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
-        transformers: Vec::new(),
-        method_transformers: BTreeMap::new(),
+        ..StageSettings::default()
     };
     compile(&imported.api, &settings).expect("a stage").stage
 }
@@ -57,22 +43,7 @@ struct Test {
 
 impl Test {
     fn answering(answer: &Answer) -> Self {
-        let gateway = Gateway::bind(GatewayConfig {
-            listeners: Vec::new(),
-            management: ([127, 0, 0, 1], 0).into(),
-            companions: Vec::new(),
-            workers: 1,
-            limits: Limits::default(),
-            certificates: Arc::new(Certificates::new()),
-            access_log: AccessLogDestination::Off,
-            access_log_format: crate::access_log::DEFAULT_FORMAT.to_owned(),
-            vpc_links: BTreeMap::new(),
-            upstream_ca_file: None,
-            data_directory: None,
-            control_socket: None,
-            trusted_proxies: Vec::new(),
-            collectors: Vec::new(),
-        });
+        let gateway = Gateway::bind(GatewayConfig::default());
         let (gateway, host) = (gateway.expect("a gateway"), TestHost::answering(answer));
         let update = Update { plugins: Some(host.plugins.clone()), ..Update::default() };
         gateway.update(update).expect("published");

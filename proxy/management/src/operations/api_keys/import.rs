@@ -30,12 +30,13 @@ pub(super) fn import(context: &Context, call: &Call) -> Result<Answer, ApiError>
         .map_err(|_| ApiError::bad_request("The file of API keys is not UTF-8"))?;
     context.carry_out(|unit| {
         let entries = Entries::new(text).map_err(|it| ApiError::bad_request(it.to_string()))?;
+        let listed: Vec<UsagePlan> = unit.list(&keys::usage_plans())?;
         let mut ids: Vec<String> = Vec::new();
         let mut warnings = Vec::new();
         for entry in entries {
             match entry {
                 Ok(entry) => {
-                    let imported = import_entry(context, unit, &entry, &mut warnings);
+                    let imported = import_entry(context, unit, &listed, &entry, &mut warnings);
                     match imported {
                         Ok(id) => ids.push(id),
                         Err(error) => warnings.push(of_line(entry.line, error)?),
@@ -63,6 +64,7 @@ pub(super) fn import(context: &Context, call: &Call) -> Result<Answer, ApiError>
 fn import_entry(
     context: &Context,
     unit: &mut Unit,
+    listed: &[UsagePlan],
     entry: &Entry,
     warnings: &mut Vec<String>,
 ) -> Result<String, ApiError> {
@@ -80,7 +82,7 @@ fn import_entry(
             unit.put(keys::api_key(&id), &key);
             let plans = match entry.usage_plan_ids.is_empty() {
                 true => Vec::new(),
-                false => usage_plans::of_key(unit, &id)?,
+                false => usage_plans::of_key_among(unit, listed, &id)?,
             };
             (id, plans)
         }

@@ -3,7 +3,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use crate::http::{Handler as _, Request};
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patch};
 
 fn create(fixture: &Fixture, body: Value) -> Value {
     fixture.ok("POST", "/apikeys", body)
@@ -23,10 +23,6 @@ fn import(fixture: &Fixture, query: &str, file: &str) -> (u16, Value) {
         body: Bytes::from(file.to_owned()),
     });
     (response.status, serde_json::from_slice(&response.body).unwrap())
-}
-
-fn patch(op: &str, path: &str, value: &str) -> Value {
-    json!({"patchOperations": [{"op": op, "path": path, "value": value}]})
 }
 
 #[test]
@@ -57,12 +53,8 @@ fn a_key_lives() {
     assert_eq!(fixture.ok("GET", &uri, Value::Null), key);
 
     assert_eq!(fixture.call("DELETE", &uri, Value::Null).status, 202);
-    for method in ["GET", "DELETE"] {
-        assert_eq!(
-            fixture.refused(method, &uri, Value::Null),
-            "404 NotFoundException: Invalid API Key identifier specified"
-        );
-    }
+    let missing = "404 NotFoundException: Invalid API Key identifier specified";
+    fixture.misses(&["GET", "DELETE"], &uri, missing);
     // The value is free again.
     create(&fixture, json!({"value": value}));
 }

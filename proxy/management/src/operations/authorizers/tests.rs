@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patch};
 
 const FUNCTION: &str = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:123456789012:function:auth/invocations";
 const POOL: &str = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abcdefghi";
@@ -24,10 +24,6 @@ fn api() -> (Fixture, String, String) {
     let (api, _) = fixture.api();
     let authorizers = format!("/restapis/{api}/authorizers");
     (fixture, api, authorizers)
-}
-
-fn patch(op: &str, path: &str, value: &str) -> Value {
-    json!({ "patchOperations": [{ "op": op, "path": path, "value": value }] })
 }
 
 #[test]
@@ -54,12 +50,8 @@ fn an_authorizer_is_answered_as_it_was_made() {
     assert_eq!(fixture.ok("GET", &uri, Value::Null), expected);
     assert_eq!(fixture.ok("GET", &authorizers, Value::Null), json!({ "item": [expected] }));
     assert_eq!(fixture.call("DELETE", &uri, Value::Null).status, 202);
-    for method in ["GET", "DELETE"] {
-        assert_eq!(
-            fixture.refused(method, &uri, Value::Null),
-            "404 NotFoundException: Invalid Authorizer identifier specified"
-        );
-    }
+    let missing = "404 NotFoundException: Invalid Authorizer identifier specified";
+    fixture.misses(&["GET", "DELETE"], &uri, missing);
 }
 
 #[test]
@@ -224,7 +216,7 @@ fn members_are_patched_one_by_one() {
         assert_eq!(changed[member], expected, "{op} {path} {value}");
         assert_eq!(changed, fixture.ok("GET", &uri, Value::Null));
     }
-    for (op, path, value, expected) in [
+    let refusals = [
         ("replace", "/nowhere", "x", "Invalid patch path /nowhere"),
         ("add", "/name", "x", "Invalid patch path /name"),
         (
@@ -239,10 +231,8 @@ fn members_are_patched_one_by_one() {
             "4000",
             "Authorizer result TTL must be between 0 and 3600 seconds",
         ),
-    ] {
-        let refused = fixture.refused("PATCH", &uri, patch(op, path, value));
-        assert_eq!(refused, format!("400 BadRequestException: {expected}"), "{op} {path}");
-    }
+    ];
+    fixture.refuses_patches(&uri, &refusals);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, replace};
 
 const PROPERTIES: &str = "{\"description\":\"a\"}";
 
@@ -31,30 +31,27 @@ fn a_part_lives_from_create_to_delete() {
     assert_eq!(made.body, expected);
     let uri = format!("{parts}/{id}");
     assert_eq!(fixture.ok("GET", &uri, Value::Null), expected);
-    let patch = |op: &str, path: &str, value: &str| json!({ "patchOperations": [{ "op": op, "path": path, "value": value }] });
-    let changed = fixture.ok("PATCH", &uri, patch("replace", "/properties", "{}"));
+    let changed = fixture.ok("PATCH", &uri, replace("/properties", "{}"));
     assert_eq!(changed["properties"], "{}");
-    for (given, expected) in [
+    let refusals = [
         (
-            patch("add", "/properties", "{}"),
+            "add",
+            "/properties",
+            "{}",
             "Invalid patch path  '/properties' specified for op 'add'. Please choose supported operations",
         ),
         (
-            patch("replace", "/invalidPath", "{}"),
+            "replace",
+            "/invalidPath",
+            "{}",
             "Invalid patch path  '/invalidPath' specified for op 'replace'. Must be one of: [/properties]",
         ),
-        (
-            patch("replace", "/properties", "[]"),
-            "Documentation part properties must be a JSON object",
-        ),
-    ] {
-        let refused = fixture.refused("PATCH", &uri, given);
-        assert_eq!(refused, format!("400 BadRequestException: {expected}"));
-    }
+        ("replace", "/properties", "[]", "Documentation part properties must be a JSON object"),
+    ];
+    fixture.refuses_patches(&uri, &refusals);
     assert_eq!(fixture.call("DELETE", &uri, Value::Null).status, 202);
     let missing = "404 NotFoundException: Invalid Documentation part identifier specified";
-    assert_eq!(fixture.refused("GET", &uri, Value::Null), missing);
-    assert_eq!(fixture.refused("DELETE", &uri, Value::Null), missing);
+    fixture.misses(&["GET", "DELETE"], &uri, missing);
     // Recorded: each tells another way that there is no API.
     let elsewhere = "/restapis/abcde12345/documentation/parts/abc123";
     assert_eq!(fixture.refused("GET", elsewhere, Value::Null), missing);

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use tollgate_model::control_plane::DomainName;
 
 use crate::keys;
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patches};
 
 const ARN: &str = "arn:aws:acm:us-east-1:123456789012:certificate/c";
 
@@ -17,12 +17,6 @@ fn certificate(name: &str) -> (String, String) {
 fn kept(fixture: &Fixture, name: &str) -> DomainName {
     let get = |unit: &mut crate::unit::Unit| unit.get(&keys::domain_name(name));
     fixture.management.context.carry_out(get).unwrap().unwrap()
-}
-
-fn patches(patches: &[(&str, &str, &str)]) -> Value {
-    let patch =
-        |(op, path, value): &(&str, &str, &str)| json!({"op": op, "path": path, "value": value});
-    json!({"patchOperations": patches.iter().map(patch).collect::<Vec<_>>()})
 }
 
 #[test]
@@ -226,31 +220,39 @@ fn a_domain_name_moves_from_edge_to_regional() {
         patches(&[("replace", "/endpointConfiguration/types/REGIONAL", "EDGE")]),
     );
     assert_eq!(back["endpointConfiguration"]["types"], json!(["EDGE"]));
-    for (patch, refused) in [
+    let refusals = [
         (
-            ("remove", "/endpointConfiguration/types/EDGE", ""),
+            "remove",
+            "/endpointConfiguration/types/EDGE",
+            "",
             "REGIONAL Configuration and EDGE Configuration cannot be both DISABLED.",
         ),
         (
-            ("replace", "/routingMode", "ROUTING_RULE_ONLY"),
+            "replace",
+            "/routingMode",
+            "ROUTING_RULE_ONLY",
             "routingMode ROUTING_RULE_ONLY is not supported by Tollgate: it has no routing rules; use BASE_PATH_MAPPING_ONLY",
         ),
         (
-            ("add", "/mutualTlsAuthentication/truststoreUri", "s3://a/b"),
+            "add",
+            "/mutualTlsAuthentication/truststoreUri",
+            "s3://a/b",
             "mutualTlsAuthentication is not supported by Tollgate: domain names ask clients for no certificates. Leave it out, or check client certificates before Tollgate",
         ),
         (
-            ("remove", "/certificateArn", ""),
+            "remove",
+            "/certificateArn",
+            "",
             "A certificate was not provided for the endpoint type EDGE.",
         ),
         (
-            ("add", "/x", ""),
+            "add",
+            "/x",
+            "",
             "Invalid patch path  '/x' specified for op 'add'. Must be one of: [/certificateName, /certificateArn, /regionalCertificateName, /regionalCertificateArn, /endpointConfiguration/types]",
         ),
-    ] {
-        let refused = format!("400 BadRequestException: {refused}");
-        assert_eq!(fixture.refused("PATCH", uri, patches(&[patch])), refused);
-    }
+    ];
+    fixture.refuses_patches(uri, &refusals);
 }
 
 #[test]

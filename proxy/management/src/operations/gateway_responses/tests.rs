@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patch};
 
 fn api() -> (Fixture, String) {
     let fixture = fixture();
@@ -10,10 +10,6 @@ fn api() -> (Fixture, String) {
 
 fn default_templates() -> Value {
     json!({ "application/json": "{\"message\":$context.error.messageString}" })
-}
-
-fn patch(op: &str, path: &str, value: &str) -> Value {
-    json!({ "patchOperations": [{ "op": op, "path": path, "value": value }] })
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patch, replace};
 
 const FUNCTION: &str = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:123456789012:function:${stageVariables.f}/invocations";
 const NOT_FOUND: &str = "404 NotFoundException: Invalid Integration identifier specified";
@@ -328,13 +328,13 @@ fn a_patch_is_refused_in_awss_words_and_changes_nothing() {
             bad("Invalid cache key parameter specified"),
         ),
     ] {
-        let patch = patches(json!([{ "op": op, "path": path, "value": value }]));
-        assert_eq!(fixture.refused("PATCH", &uri, patch), expected, "{op} {path}");
+        let refused = fixture.refused("PATCH", &uri, patch(op, path, value));
+        assert_eq!(refused, expected, "{op} {path}");
     }
     assert_eq!(fixture.ok("GET", &uri, Value::Null), created);
     fixture.ok("PUT", &uri, json!({ "type": "MOCK" }));
-    let patch = patches(json!([{ "op": "replace", "path": "/uri", "value": "http://a.b/" }]));
-    assert_eq!(fixture.refused("PATCH", &uri, patch), bad("Invalid patch path /uri"));
+    let refused = fixture.refused("PATCH", &uri, replace("/uri", "http://a.b/"));
+    assert_eq!(refused, bad("Invalid patch path /uri"));
 }
 
 #[test]
@@ -380,12 +380,8 @@ fn integration_responses_live_with_their_integration() {
     let again = fixture.ok("PUT", &response, json!({}));
     assert_eq!(again, json!({ "statusCode": "200" }));
     assert_eq!(fixture.call("DELETE", &response, Value::Null).status, 204);
-    for method in ["GET", "DELETE", "PATCH"] {
-        assert_eq!(
-            fixture.refused(method, &response, Value::Null),
-            "404 NotFoundException: Invalid Response status code specified"
-        );
-    }
+    let missing = "404 NotFoundException: Invalid Response status code specified";
+    fixture.misses(&["GET", "DELETE", "PATCH"], &response, missing);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patch};
 
 /// An API, its id, and the URI of a GET that is not there yet.
 fn place(fixture: &Fixture) -> (String, String) {
@@ -38,12 +38,8 @@ fn a_method_is_put_once_and_shown_as_it_is() {
     );
     assert_eq!(fixture.ok("GET", &uri, Value::Null), plain);
     assert_eq!(fixture.call("DELETE", &uri, Value::Null).status, 204);
-    for method in ["GET", "DELETE", "PATCH"] {
-        assert_eq!(
-            fixture.refused(method, &uri, Value::Null),
-            "404 NotFoundException: Invalid Method identifier specified"
-        );
-    }
+    let missing = "404 NotFoundException: Invalid Method identifier specified";
+    fixture.misses(&["GET", "DELETE", "PATCH"], &uri, missing);
 }
 
 #[test]
@@ -250,8 +246,8 @@ fn a_patch_is_refused_in_awss_words_and_changes_nothing() {
             "400 ValidationException: 1 validation error detected: Value 'wrong' at 'updateMethodInput.patchOperations.1.member.op' failed to satisfy constraint: Member must satisfy enum value set: [add, remove, move, test, replace, copy]",
         ),
     ] {
-        let patch = patches(json!([{ "op": op, "path": path, "value": value }]));
-        assert_eq!(fixture.refused("PATCH", &uri, patch), expected, "{op} {path}");
+        let refused = fixture.refused("PATCH", &uri, patch(op, path, value));
+        assert_eq!(refused, expected, "{op} {path}");
     }
     // An authorizer of a method that needs none is ignored.
     let ignored = patches(json!([{ "op": "replace", "path": "/authorizerId", "value": "nobody" }]));
@@ -295,12 +291,8 @@ fn method_responses_live_with_their_method() {
         })
     );
     assert_eq!(fixture.call("DELETE", &response, Value::Null).status, 204);
-    for method in ["GET", "DELETE", "PATCH"] {
-        assert_eq!(
-            fixture.refused(method, &response, Value::Null),
-            "404 NotFoundException: Invalid Response status code specified"
-        );
-    }
+    let missing = "404 NotFoundException: Invalid Response status code specified";
+    fixture.misses(&["GET", "DELETE", "PATCH"], &response, missing);
 }
 
 #[test]

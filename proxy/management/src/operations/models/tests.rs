@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, replace};
 
 const PET: &str = r#"{"title":"Pet","type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer"}}}"#;
 
@@ -84,29 +84,32 @@ fn a_missing_api_is_named_only_where_aws_does() {
 fn description_and_schema_are_patched_and_nothing_else() {
     let (fixture, models) = with_pet();
     let pet = format!("{models}/Pet");
-    let patch = |op: &str, path: &str, value: &str| json!({ "patchOperations": [{ "op": op, "path": path, "value": value }] });
-    let changed = fixture.ok("PATCH", &pet, patch("replace", "/description", "a pet"));
+    let changed = fixture.ok("PATCH", &pet, replace("/description", "a pet"));
     assert_eq!((&changed["description"], &changed["schema"]), (&json!("a pet"), &json!(PET)));
     let array = r#"{"type":"array","items":{"type":"string"}}"#;
-    let changed = fixture.ok("PATCH", &pet, patch("replace", "/schema", array));
+    let changed = fixture.ok("PATCH", &pet, replace("/schema", array));
     assert_eq!(changed["schema"], array);
-    for (given, expected) in [
+    let refusals = [
         (
-            patch("replace", "/name", "x"),
+            "replace",
+            "/name",
+            "x",
             "Invalid patch path  '/name' specified for op 'replace'. Must be one of: [/description, /schema]",
         ),
         (
-            patch("add", "/wrong-path", "x"),
+            "add",
+            "/wrong-path",
+            "x",
             "Invalid patch path  '/wrong-path' specified for op 'add'. Please choose supported operations",
         ),
         (
-            patch("replace", "/schema", ""),
+            "replace",
+            "/schema",
+            "",
             "Model schema must have at least 1 property or array items defined",
         ),
-    ] {
-        let refused = fixture.refused("PATCH", &pet, given);
-        assert_eq!(refused, format!("400 BadRequestException: {expected}"));
-    }
+    ];
+    fixture.refuses_patches(&pet, &refusals);
     assert_eq!(fixture.ok("GET", &pet, Value::Null)["schema"], array);
 }
 
@@ -217,4 +220,14 @@ fn a_template_is_the_shape_of_its_model() {
         let uri = format!("{models}/{name}/default_template");
         assert_eq!(fixture.ok("GET", &uri, Value::Null), json!({ "value": expected }), "{name}");
     }
+}
+
+#[test]
+fn a_name_that_the_store_cannot_keep_is_the_clients_mistake() {
+    let fixture = fixture();
+    let models = format!("/restapis/{}/models", fixture.api().0);
+    assert_eq!(
+        fixture.refused("POST", &models, model(&"P".repeat(5_000), PET)),
+        "400 BadRequestException: This is more than can be kept: a key has 5028 bytes; allowed: up to 4096"
+    );
 }

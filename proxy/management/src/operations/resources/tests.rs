@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::testing::{ACCOUNT_ID, Fixture, fixture};
+use crate::testing::{ACCOUNT_ID, Fixture, fixture, patch, replace};
 
 /// Creates a resource and gives its id.
 fn create(fixture: &Fixture, api: &str, parent: &str, part: &str) -> String {
@@ -16,10 +16,6 @@ fn paths(fixture: &Fixture, api: &str) -> Vec<String> {
         items.map(|item| item["path"].as_str().unwrap().to_owned()).collect();
     paths.sort();
     paths
-}
-
-fn patch(path: &str, value: &str) -> Value {
-    json!({ "patchOperations": [{ "op": "replace", "path": path, "value": value }] })
 }
 
 #[test]
@@ -164,12 +160,12 @@ fn a_resource_moves_with_all_below_it() {
     let none = json!({ "authorizationType": "NONE" });
     fixture.ok("PUT", &format!("/restapis/{api}/resources/{id}/methods/GET"), none);
 
-    let renamed = fixture.ok("PATCH", &uri, patch("/pathPart", "dogs"));
+    let renamed = fixture.ok("PATCH", &uri, replace("/pathPart", "dogs"));
     assert_eq!(
         renamed,
         json!({ "id": pets, "parentId": root, "pathPart": "dogs", "path": "/dogs" })
     );
-    let moved = fixture.ok("PATCH", &uri, patch("/parentId", &animals));
+    let moved = fixture.ok("PATCH", &uri, replace("/parentId", &animals));
     assert_eq!(moved["path"], "/animals/dogs");
     assert_eq!(
         paths(&fixture, &api),
@@ -233,9 +229,13 @@ fn a_move_is_refused_in_awss_words() {
         ),
     ] {
         let uri = format!("/restapis/{api}/resources/{resource}");
-        assert_eq!(fixture.refused("PATCH", &uri, patch(path, value)), expected, "{path} {value}");
+        assert_eq!(
+            fixture.refused("PATCH", &uri, replace(path, value)),
+            expected,
+            "{path} {value}"
+        );
     }
-    let add = json!({ "patchOperations": [{ "op": "add", "path": "/pathPart", "value": "a" }] });
+    let add = patch("add", "/pathPart", "a");
     assert_eq!(
         fixture.refused("PATCH", &format!("/restapis/{api}/resources/{pets}"), add),
         "400 BadRequestException: Invalid patch path  '/pathPart' specified for op 'add'. Please choose supported operations"
@@ -257,7 +257,7 @@ fn a_path_has_a_bound_wherever_it_comes_from() {
     assert_eq!(refused, expected);
     // The resource itself would be short enough there, the one below it not.
     let uri = format!("/restapis/{api}/resources/{other}");
-    let refused = fixture.refused("PATCH", &uri, patch("/parentId", &long));
+    let refused = fixture.refused("PATCH", &uri, replace("/parentId", &long));
     assert_eq!(refused, expected);
     assert_eq!(fixture.ok("GET", &uri, Value::Null)["path"], "/b");
 }
@@ -276,4 +276,16 @@ fn a_resource_is_deleted_with_all_below_it() {
     assert_eq!(fixture.call("DELETE", &gone, Value::Null).status, 404);
     let root = format!("/restapis/{api}/resources/{root}");
     assert_eq!(fixture.call("DELETE", &root, Value::Null).status, 400);
+}
+
+#[test]
+fn an_id_that_comes_up_again_is_given_to_nobody_else() {
+    let fixture = fixture();
+    let (api, root) = fixture.api();
+    let seeded = |part: &str| {
+        fastrand::seed(7);
+        create(&fixture, &api, &root, part)
+    };
+    assert_ne!(seeded("pets"), seeded("toys"));
+    assert_eq!(paths(&fixture, &api), ["/", "/pets", "/toys"]);
 }

@@ -2,12 +2,16 @@
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/api/patch-operations.html#UpdateStage-Patch>
 
+use tollgate_model::api::HttpMethod;
 use tollgate_model::control_plane::{
-    AccessLogSettings, CacheClusterStatus, CanarySettings, RestApi, Stage,
+    AccessLogSettings, CanarySettings, MethodSetting, RestApi, Stage,
     UnauthorizedCacheControlHeaderStrategy,
 };
+use tollgate_throttle::Rate;
 
-use super::{CACHE_CLUSTER_SIZES, check_deployment, check_variable, check_variables, percent};
+use super::{
+    CACHE_CLUSTER_SIZES, check_deployment, check_variable, check_variables, percent, set_cache,
+};
 use crate::error::ApiError;
 use crate::patch::{Op, Patch};
 use crate::unit::Unit;
@@ -58,17 +62,7 @@ fn replace(
             id.clone_into(&mut stage.deployment_id);
         }
         "description" => stage.description = text(),
-        "cacheClusterEnabled" => {
-            stage.cache_cluster_enabled = patch.boolean()?;
-            stage.cache_cluster_size = match stage.cache_cluster_enabled {
-                true => stage.cache_cluster_size.take().or_else(|| Some("0.5".to_owned())),
-                false => None,
-            };
-            stage.cache_cluster_status = match stage.cache_cluster_enabled {
-                true => CacheClusterStatus::Available,
-                false => CacheClusterStatus::NotAvailable,
-            };
-        }
+        "cacheClusterEnabled" => set_cache(stage, patch.boolean()?),
         "cacheClusterSize" => {
             stage.cache_cluster_size = Some(patch.one_of(CACHE_CLUSTER_SIZES)?.to_owned());
         }
@@ -222,7 +216,7 @@ fn remove_method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiErro
 
 fn method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
     let Some((key, rest)) = method_place(patch, 2) else { return Err(invalid(patch)) };
-    if patch.op != Op::Replace && patch.op != Op::Add {
+    if !matches!(patch.op, Op::Replace | Op::Add) || !is_of_a_method(key) {
         return Err(invalid(patch));
     }
     let mut setting = stage.method_settings.get(key).cloned().unwrap_or_default();
@@ -232,16 +226,8 @@ fn method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
         ["logging", "loglevel"] => {
             setting.logging_level = Some(patch.one_of(&["OFF", "ERROR", "INFO"])?.to_owned());
         }
-        ["throttling", "burstLimit"] => {
-            setting.throttling_burst_limit = Some(patch.number("an integer of 0 or more")?);
-        }
-        ["throttling", "rateLimit"] => {
-            let rate: f64 = patch.number("a number of 0 or more")?;
-            if !rate.is_finite() || rate < 0.0 {
-                return Err(patch.invalid_value(patch.text()?, "a number of 0 or more"));
-            }
-            setting.throttling_rate_limit = Some(rate);
-        }
+        ["throttling", "burstLimit"] => setting.throttling_burst_limit = Some(burst(patch)?),
+        ["throttling", "rateLimit"] => setting.throttling_rate_limit = Some(rate(patch)?),
         ["caching", "ttlInSeconds"] => {
             let allowed = "an integer from 0 to 3600";
             setting.cache_ttl_in_seconds = patch.number(allowed)?;
@@ -270,6 +256,30 @@ fn method_setting(stage: &mut Stage, patch: &Patch) -> Result<(), ApiError> {
     }
     stage.method_settings.insert(key.to_owned(), setting);
     Ok(())
+}
+
+/// Whether a key of method settings ends with a method, or with `*`.
+fn is_of_a_method(key: &str) -> bool {
+    let method = key.rsplit('/').next().unwrap_or_default();
+    method == "*" || HttpMethod::from_bytes(method.as_bytes()).is_some()
+}
+
+fn burst(patch: &Patch) -> Result<i32, ApiError> {
+    let allowed = format!("a whole number from 0 to {}, or -1 for none", i32::MAX);
+    match patch.number(&allowed)? {
+        burst @ (MethodSetting::NO_BURST_LIMIT | 0..) => Ok(burst),
+        _ => Err(patch.invalid_value(patch.text()?, &allowed)),
+    }
+}
+
+/// Requests a second.
+fn rate(patch: &Patch) -> Result<f64, ApiError> {
+    let allowed = format!("a number from 0 to {}, or -1 for none", Rate::MAX_PER_SECOND);
+    let rate = patch.number(&allowed)?;
+    if rate == MethodSetting::NO_RATE_LIMIT || (0.0..=Rate::MAX_PER_SECOND).contains(&rate) {
+        return Ok(rate);
+    }
+    Err(patch.invalid_value(patch.text()?, &allowed))
 }
 
 /// The paths that AWS's text lists.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::testing::{Fixture, fixture};
+use crate::testing::{Fixture, fixture, patches};
 
 fn create(fixture: &Fixture, uri: &str, body: Value) -> String {
     fixture.ok("POST", uri, body)["id"].as_str().unwrap().to_owned()
@@ -34,12 +34,6 @@ fn api(fixture: &Fixture) -> String {
         fixture.put(&api, "stages", name, stage);
     }
     api
-}
-
-fn patches(patches: &[(&str, &str, &str)]) -> Value {
-    let patch =
-        |(op, path, value): &(&str, &str, &str)| json!({"op": op, "path": path, "value": value});
-    json!({"patchOperations": patches.iter().map(patch).collect::<Vec<_>>()})
 }
 
 #[test]
@@ -415,5 +409,27 @@ fn usage_is_what_the_gateway_says() {
         ),
     ] {
         assert_eq!(fixture.refused("GET", &format!("{uri}?{query}"), Value::Null), refused);
+    }
+}
+
+#[test]
+fn a_stage_that_is_deleted_leaves_its_plans() {
+    let fixture = fixture();
+    let (api, other) = (api(&fixture), api(&fixture));
+    let stages = [(&api, "prod"), (&api, "test"), (&other, "prod")];
+    let texts = stages.map(|(api, stage)| format!("{api}:{stage}"));
+    let both = plan(&fixture, &texts.each_ref().map(String::as_str));
+    let none = plan(&fixture, &[]);
+    let left =
+        || fixture.ok("GET", &format!("/usageplans/{both}"), Value::Null)["apiStages"].clone();
+
+    fixture.ok("DELETE", &format!("/restapis/{api}/stages/prod"), Value::Null);
+    let of_other = json!({"apiId": other, "stage": "prod"});
+    assert_eq!(left(), json!([{"apiId": api, "stage": "test"}, of_other]));
+    fixture.ok("DELETE", &format!("/restapis/{api}"), Value::Null);
+    assert_eq!(left(), json!([of_other]));
+    fixture.ok("DELETE", &format!("/restapis/{other}"), Value::Null);
+    for plan in [both, none] {
+        fixture.ok("DELETE", &format!("/usageplans/{plan}"), Value::Null);
     }
 }
