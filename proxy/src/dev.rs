@@ -23,6 +23,7 @@ use tollgate_management::Settings;
 use tollgate_management::http::Authentication;
 use tollgate_plugin_host::{HostConfig, PluginHost};
 
+use crate::allocator::give_back_in_background;
 use crate::cli::{DevArgs, KeyValue, Output};
 use crate::config::LogConfig;
 use crate::config::checked::default_workers;
@@ -55,6 +56,7 @@ pub fn dev(mut args: DevArgs) -> anyhow::Result<ExitCode> {
     // The text output says what an operator would look for in the log.
     let log = LogConfig { level: "warn".to_owned(), format: LogFormat::Text };
     logging::start(&log).map_err(anyhow::Error::msg)?;
+    give_back_in_background();
 
     let echo = args.echo.map(Echo::start).transpose()?;
     let host = plugin_host(&args)?;

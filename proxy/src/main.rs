@@ -36,6 +36,7 @@ mod watch;
 mod self_signed;
 mod echo;
 mod logging;
+mod allocator;
 mod notify_systemd;
 
 use std::io::{self, Write};
@@ -44,12 +45,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use cli::usage::ApiKeyCommand;
 use cli::{Cli, Command, ConfigCommand};
-
-/// A tenth of a small request's time goes to the allocator. This one is cheaper than glibc's,
-/// hands a freed block out again while it is in the cache (TLS records), and gives memory back
-/// from a thread of its own when connections are gone.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     run(Cli::parse().command).unwrap_or_else(|error| {

@@ -19,6 +19,7 @@ use tollgate_management::Settings;
 use tollgate_management::http::{AccessKeys, Authentication};
 use tollgate_plugin_host::{HostConfig, PluginHost};
 
+use crate::allocator::give_back_in_background;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::control_plane::{Access, ControlPlane, FileRoutes, Serving};
@@ -30,6 +31,7 @@ use crate::{logging, notify_systemd};
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(&args.config)?;
     logging::start(&config.log).map_err(anyhow::Error::msg)?;
+    give_back_in_background();
     let certificates = Arc::new(Certificates::new());
     let host = plugin_host(&config).map_err(anyhow::Error::msg)?;
     let collector = host.collector();

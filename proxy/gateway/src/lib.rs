@@ -32,7 +32,6 @@ mod management;
 mod method_arn;
 mod pace;
 mod phases;
-mod priority;
 mod proxy;
 mod publish;
 mod refusal;
@@ -48,7 +47,6 @@ mod upgrade;
 mod upstream;
 pub mod usage;
 
-pub use priority::give_way;
 pub use publish::{
     Addresses, BasePathMapping, Canary, DomainName, PublishError, RouteStage, Routes, Update,
 };

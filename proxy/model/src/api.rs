@@ -322,6 +322,20 @@ pub struct Model {
     pub schema: Value,
 }
 
+impl Model {
+    /// Whether a body of this model's content type is JSON. One of another type is held against no
+    /// model.
+    pub fn is_json(&self) -> bool {
+        is_json(&self.content_type)
+    }
+}
+
+/// Whether this is a content type of JSON, be it with parameters.
+pub fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.ends_with("/json") || media_type.ends_with("+json")
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestValidator {
     pub validate_request_body: bool,

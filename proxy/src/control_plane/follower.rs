@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tollgate_gateway::give_way;
 use tollgate_management::{Context, Management, keys};
 use tollgate_model::api::ApiId;
+use tollgate_priority::{Turns, give_way};
 use tollgate_store::{Changes, Depth, Key, Revision, Snapshot, StoreError};
 
 use super::serving::{Serving, StageId, StoreChange};
@@ -115,6 +115,7 @@ fn publish(
     snapshot: &dyn Snapshot,
     affected: Affected,
 ) -> anyhow::Result<()> {
+    let _turns = Turns::take();
     let mut change = StoreChange::default();
     if affected.domains {
         change.domains = Some(domains::read(snapshot)?);

@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
-use tollgate_gateway::{Gateway, give_way};
+use tollgate_gateway::Gateway;
 use tollgate_management::Management;
 use tollgate_management::http::{Authentication, Server};
+use tollgate_priority::give_way;
 
 /// Who may use the API, and how it is spoken.
 pub struct Access {
@@ -33,7 +34,7 @@ impl ApiListener {
         listener: TcpListener,
         access: Access,
     ) -> anyhow::Result<Self> {
-        let server = Server::new(management, access.authentication, give_way)
+        let server = Server::new(management, access.authentication)
             .context("the management API's threads can't be started")?;
         let (stop, stopped) = oneshot::channel();
         let draining = gateway.draining();

@@ -17,11 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use redb::backends::FileBackend;
 use redb::{BackendError, Database, StorageBackend};
 
 use crate::StoreError;
-use crate::embedded::{EmbeddedSnapshot, WRITER_WAIT, check_format, shared_builder};
+use crate::embedded::{EmbeddedSnapshot, InPieces, WRITER_WAIT, check_format, shared_builder};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -60,7 +59,7 @@ impl StoreFile {
             let reason = "it is empty, or not a file".to_owned();
             return Err(StoreError::Unusable { path: path.to_owned(), reason });
         }
-        let file = FileBackend::new(file)?;
+        let file = InPieces::new(file)?;
         let database = shared_builder()
             .set_check_integrity_on_open(true)
             .create_with_backend(Untouched { file, locks, written: Mutex::default() })
@@ -85,7 +84,7 @@ impl StoreFile {
 /// A file below, what the engine would have written above.
 #[derive(Debug)]
 struct Untouched {
-    file: FileBackend,
+    file: InPieces,
     locks: Locks,
     written: Mutex<Written>,
 }
@@ -255,7 +254,7 @@ mod tests {
             let mut expected = bytes(30_000, &mut random);
             std::fs::write(path.path(), &expected).unwrap();
             let untouched = expected.clone();
-            let file = FileBackend::new(File::open(path.path()).unwrap()).unwrap();
+            let file = InPieces::new(File::open(path.path()).unwrap()).unwrap();
             let file = Untouched { file, locks: Locks::Claimed, written: Mutex::default() };
             for _ in 0..50 {
                 change(&file, &mut expected, &mut random);

@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tollgate_priority::{Turns, give_way};
+
 use crate::core::Core;
-use crate::priority::give_way;
 use crate::snapshot::{Snapshot, StageRuntime};
 use crate::usage::Linked;
 
@@ -90,6 +91,7 @@ fn free_all(core: &Core, receiver: &Receiver<Retired>) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        let _turns = Turns::take();
         free(core, &mut held);
     }
 }

@@ -56,11 +56,17 @@ async fn serve_stream(
     let bounds = *service.bounds();
     let activity = Arc::new(Activity::default());
     let stream = TokioIo::new(Watched { stream, activity: activity.clone() });
-    let noted = activity.clone();
+    let (noted, stopping) = (activity.clone(), stopped.clone());
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        let (service, busy) = (service.clone(), Busy::new(noted.clone(), request.version()));
+        let version = request.version();
+        let (service, busy) = (service.clone(), Busy::new(noted.clone(), version));
+        let stopping = stopping.clone();
         async move {
-            let response = service.answer(request, source).await;
+            let mut response = service.answer(request, source).await;
+            if *stopping.borrow() && version < http::Version::HTTP_2 {
+                let close = http::HeaderValue::from_static("close");
+                response.headers_mut().insert(http::header::CONNECTION, close);
+            }
             drop(busy);
             Ok::<_, std::convert::Infallible>(response)
         }

@@ -78,23 +78,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the handler's threads, each with a call of `give_way`, which is to lower its
-    /// priority. Fails if the system has no threads left.
-    pub fn new(
-        handler: Arc<dyn Handler>,
-        authentication: Authentication,
-        give_way: fn(),
-    ) -> std::io::Result<Self> {
-        Self::with_bounds(handler, authentication, give_way, Bounds::default())
+    /// Starts the handler's threads, which give way to those of the data plane. Fails if the system
+    /// has no threads left.
+    pub fn new(handler: Arc<dyn Handler>, authentication: Authentication) -> std::io::Result<Self> {
+        Self::with_bounds(handler, authentication, Bounds::default())
     }
 
     fn with_bounds(
         handler: Arc<dyn Handler>,
         authentication: Authentication,
-        give_way: fn(),
         bounds: Bounds,
     ) -> std::io::Result<Self> {
-        let service = Service::new(handler, authentication, Pool::start(give_way)?, bounds);
+        let service = Service::new(handler, authentication, Pool::start()?, bounds);
         Ok(Self { bounds, service })
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tollgate_priority::{Turns, give_way};
 
 use super::exchange::Response;
 
@@ -31,8 +32,7 @@ pub(super) struct Busy;
 pub(super) struct Panicked;
 
 impl Pool {
-    /// `give_way` is called on each thread first: it makes it one of low priority.
-    pub(super) fn start(give_way: fn()) -> std::io::Result<Self> {
+    pub(super) fn start() -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..THREADS {
@@ -78,7 +78,10 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
         // Only the thread whose turn it is waits in `recv`; the others wait for the lock.
         let job = jobs.lock().recv();
         match job {
-            Ok(job) => job(),
+            Ok(job) => {
+                let _turns = Turns::take();
+                job();
+            }
             Err(_) => return,
         }
     }

@@ -7,6 +7,7 @@ mod template;
 
 use http::Method;
 use serde_json::Value;
+use tollgate_model::api::is_json;
 use tollgate_model::compile::check_schema;
 use tollgate_model::control_plane::{self, Model, RestApi, wire};
 
@@ -219,11 +220,6 @@ fn check(model: &Model) -> Result<(), ApiError> {
         return Err(empty_schema());
     }
     check_schema(schema).map_err(|message| invalid_schema(&format!(". {message}")))
-}
-
-fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.ends_with("/json") || media_type.ends_with("+json")
 }
 
 fn empty_schema() -> ApiError {

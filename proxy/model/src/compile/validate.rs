@@ -215,7 +215,8 @@ pub fn check_schema(schema: Value) -> Result<(), String> {
 /// The models of one deployment that its validators hold bodies against.
 pub(crate) struct CompiledModels<'a> {
     schemas: Arc<Schemas>,
-    ids: HashMap<&'a str, SchemaId>,
+    /// `None`: no bodies are held against it.
+    ids: HashMap<&'a str, Option<SchemaId>>,
 }
 
 impl<'a> CompiledModels<'a> {
@@ -232,8 +233,10 @@ impl<'a> CompiledModels<'a> {
                 continue;
             }
             for name in method.request_models.values() {
-                if let Some(id) = builder.model(name) {
-                    ids.insert(name.as_str(), id);
+                if api.models.get(name).is_some_and(|model| !model.is_json()) {
+                    ids.insert(name.as_str(), None);
+                } else if let Some(id) = builder.model(name) {
+                    ids.insert(name.as_str(), Some(id));
                 }
             }
         }
@@ -260,7 +263,8 @@ impl<'a> CompiledModels<'a> {
             for (media_type, name) in &method.request_models {
                 let id = self.ids.get(name.as_str());
                 let id = id.ok_or_else(|| format!("Invalid model identifier specified: {name}"))?;
-                models.push((media_type.to_ascii_lowercase().into_boxed_str(), *id));
+                let media_type = media_type.to_ascii_lowercase().into_boxed_str();
+                models.extend(id.map(|id| (media_type, id)));
             }
         }
         if parameters.is_empty() && models.is_empty() {

@@ -316,6 +316,8 @@ fn model(model: &Model, api_id: &str) -> Result<api::Model, FreezeError> {
         |reason: String| refused(format!("Invalid model specified: {} ({reason})", model.name));
     let mut schema = match model.schema.as_deref() {
         None | Some("") => json!({}),
+        // An XML schema, for instance: only bodies of JSON are held against models.
+        Some(_) if !api::is_json(&model.content_type) => json!({}),
         Some(text) => serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?,
     };
     if is_deeper(&schema, MAXIMUM_DEPTH) {

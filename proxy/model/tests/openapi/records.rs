@@ -286,6 +286,8 @@ fn what_refers_to_nothing_is_refused_with_its_place() {
     assert!(
         definition.api().unwrap_err().to_string().starts_with("Invalid model specified: Pet (")
     );
+    definition.models[0].content_type = "application/xml".to_owned();
+    assert!(definition.api().is_ok());
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! transaction is made at a time, and is on disk when it ends.
 
 mod commit;
+mod pieces;
 mod snapshot;
 
 use std::fs::{self, File, OpenOptions};
@@ -35,6 +36,7 @@ use crate::file::StoreFile;
 use crate::maintenance::store_file;
 use crate::{Changes, CommitError, Key, Revision, Snapshot, Store, StoreError, Transaction};
 
+pub(crate) use pieces::InPieces;
 pub(crate) use snapshot::EmbeddedSnapshot;
 
 pub(crate) const FORMAT: u64 = 1;
@@ -200,7 +202,15 @@ fn builder() -> Builder {
 }
 
 fn open_shared(path: &Path) -> Result<Database, StoreError> {
-    shared_builder().open(path).map_err(|error| StoreError::of_open(path, error))
+    let file_error = |source| StoreError::File { path: path.to_owned(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(file_error)?;
+    // The engine would take it for a new store.
+    if file.metadata().map_err(file_error)?.len() == 0 {
+        let reason = "it is empty".to_owned();
+        return Err(StoreError::Unusable { path: path.to_owned(), reason });
+    }
+    let open = InPieces::new(file).and_then(|file| shared_builder().create_with_backend(file));
+    open.map_err(|error| StoreError::of_open(path, error))
 }
 
 fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {

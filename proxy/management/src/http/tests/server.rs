@@ -34,13 +34,10 @@ pub struct Listening {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-thread_local! {
-    static GIVES_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Whether the calling thread was told to.
+/// Whether the calling thread is of low priority.
 pub fn gives_way() -> bool {
-    GIVES_WAY.get()
+    // SAFETY: it only asks for a number; 0 is the calling thread.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) == 19 }
 }
 
 impl Listening {
@@ -58,9 +55,7 @@ impl Listening {
         bounds: Bounds,
         tls: Option<TlsAcceptor>,
     ) -> Self {
-        let give_way = || GIVES_WAY.set(true);
-        let server =
-            Server::with_bounds(Arc::new(handler), authentication, give_way, bounds).unwrap();
+        let server = Server::with_bounds(Arc::new(handler), authentication, bounds).unwrap();
         let (stop, stopped) = oneshot::channel();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{CompiledModels, CompiledValidator, NOT_JSON, ValidationFailure};
+use crate::api::Api;
 use crate::compile::mapping::RequestValues;
 use crate::compile::unserved::Unserved;
 use crate::openapi::{ImportOptions, import};
@@ -39,9 +40,16 @@ impl RequestValues for Request<'_> {
 
 /// The validator of the only method of a definition, and what of its models is not as written.
 fn try_compile(text: &str) -> Result<(Option<CompiledValidator>, Vec<String>), String> {
-    let api = import(text, &ImportOptions::default()).expect("a definition").api;
+    compile_api(&imported(text))
+}
+
+fn imported(text: &str) -> Api {
+    import(text, &ImportOptions::default()).expect("a definition").api
+}
+
+fn compile_api(api: &Api) -> Result<(Option<CompiledValidator>, Vec<String>), String> {
     let mut unserved = Unserved::default();
-    let models = CompiledModels::compile(&api, &mut unserved)
+    let models = CompiledModels::compile(api, &mut unserved)
         .map_err(|(place, message)| format!("{place}: {message}"))?;
     let methods = api.resources.values().flat_map(|resource| resource.methods.values());
     let method = methods.last().expect("a method");
@@ -519,6 +527,17 @@ fn the_model_is_that_of_the_content_type_or_the_json_one_or_the_default() {
     }
     assert!(!one.needs_body_of(Some(b"text/plain")) && one.needs_body());
     assert_eq!(one.validate_body(Some(b"text/plain"), b"no JSON at all"), Ok(()));
+}
+
+#[test]
+fn a_body_is_not_held_against_a_model_of_another_content_type_than_json() {
+    let text = definition(
+        "      requestBody: {content: {application/xml: {schema: {$ref: '#/components/schemas/X'}}}}",
+        "{\"X\": {\"type\": \"object\"}}",
+    );
+    let mut api = imported(&text);
+    api.models["X"].content_type = "application/xml".to_owned();
+    assert!(!compile_api(&api).expect("compiles").0.is_some_and(|it| it.needs_body()));
 }
 
 #[test]

@@ -1,4 +1,9 @@
-//! Threads that serve no requests, beside those that do.
+//! How threads that serve no requests give way to those that do: their priority is low, and long
+//! work is done in turns.
+
+mod turns;
+
+pub use turns::Turns;
 
 /// What `nice` calls niceness: 0 is a process's usual one, 19 the most modest. A processor that a
 /// worker wants all of leaves such a thread one part in seventy: it goes on, slowly.
