@@ -1,7 +1,7 @@
 //! Who is denied, allowed or trusted: the longest prefix decides.
 
 use aya_ebpf::maps::lpm_trie::Key;
-use tollgate_ebpf_common::{ListAddress, Outcome, Standing, family};
+use tollgate_ebpf_common::{ListAddress, Outcome, Standing, family, list_words};
 
 use crate::maps;
 use crate::packet::Segment;
@@ -19,7 +19,7 @@ pub fn outcome(segment: &Segment) -> Option<Outcome> {
     let key = AlignedKey {
         prefix_length: size_of::<ListAddress>() as u32 * u8::BITS,
         family: family(segment.is_ipv6),
-        address: segment.source.words(),
+        address: list_words(segment.source, segment.is_ipv6),
     };
     // SAFETY: a key is a length and the bytes of an address, packed; so is this.
     let key: &Key<ListAddress> = unsafe { &*(&raw const key).cast() };

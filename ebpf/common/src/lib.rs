@@ -18,7 +18,7 @@ use tollgate_throttle::source::{Prefixes, Seed, Source};
 
 /// Changes with each change of a map's name, kind, key or value: maps of another layout are not
 /// taken over.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// How many ports there are.
 pub const PORTS: u32 = 65_536;
@@ -83,7 +83,9 @@ impl Listener {
 }
 
 /// A key of the map `LISTS`, behind the prefix length: the family, so that `::/0` says nothing of
-/// IPv4, and the address. A prefix length counts the bits of both.
+/// IPv4, and the address, to which zeros are added for IPv4. A prefix length counts the bits of
+/// both. The kernel compares the first eight bytes at once and then four at a time, for each node
+/// on the way: so one comparison does for IPv4.
 pub type ListAddress = [u8; 20];
 
 /// How many bits of a [`ListAddress`] are the family.
@@ -92,6 +94,12 @@ pub const FAMILY_BITS: u32 = 32;
 /// The family of an address in `LISTS`, in the machine's order.
 pub const fn family(is_ipv6: bool) -> u32 {
     if is_ipv6 { 6 } else { 4 }
+}
+
+/// The address in a [`ListAddress`], in the order of the wire.
+#[inline]
+pub const fn list_words(address: Source, is_ipv6: bool) -> [u64; 2] {
+    if is_ipv6 { address.words() } else { address.ipv4_words() }
 }
 
 /// A bit of a value of the map `LISTS`: the configuration file has the entry, not a command.

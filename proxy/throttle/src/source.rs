@@ -66,6 +66,13 @@ impl Source {
         [self.high, self.low]
     }
 
+    /// Of an IPv4 address, the same without what maps it into IPv6: its four octets, then zeros.
+    #[inline]
+    pub const fn ipv4_words(self) -> [u64; 2] {
+        let first = if cfg!(target_endian = "little") { self.low >> 32 } else { self.low << 32 };
+        [first, 0]
+    }
+
     /// The bytes, as they are on the wire.
     pub const fn octets(self) -> [u8; 16] {
         let (high, low) = (self.high.to_ne_bytes(), self.low.to_ne_bytes());

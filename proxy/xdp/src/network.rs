@@ -1,11 +1,11 @@
 //! Networks in CIDR notation.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
-use tollgate_ebpf_common::{FAMILY_BITS, ListAddress, family};
+use tollgate_ebpf_common::{FAMILY_BITS, ListAddress, family, list_words};
 use tollgate_throttle::source::{MAPPED_BITS, Source};
 
 /// An address and how many of its first bits count; the others are zero.
@@ -83,17 +83,22 @@ impl Network {
     pub(crate) fn list_key(&self) -> (u32, ListAddress) {
         let mut address = [0; size_of::<ListAddress>()];
         address[..4].copy_from_slice(&family(self.is_ipv6).to_ne_bytes());
-        address[4..].copy_from_slice(&self.first.octets());
-        (FAMILY_BITS + u32::from(self.bits), address)
+        let [high, low] = list_words(self.first, self.is_ipv6);
+        address[4..].copy_from_slice(&Source::from_words(high, low).octets());
+        (FAMILY_BITS + u32::from(self.length()), address)
     }
 
     /// From a key of the map of lists. None: it is none that [`Self::list_key`] makes.
     pub(crate) fn from_list_key(bits: u32, address: ListAddress) -> Option<Self> {
         let (kind, octets) = address.split_first_chunk::<4>()?;
         let is_ipv6 = u32::from_ne_bytes(*kind) == family(true);
-        let first = Ipv6Addr::from_octets(octets.try_into().ok()?);
-        let bits = u8::try_from(bits.checked_sub(FAMILY_BITS)?).ok()?;
-        Some(Self { is_ipv6, first: first.into(), bits })
+        let length = u8::try_from(bits.checked_sub(FAMILY_BITS)?).ok()?;
+        let (first, bits) = if is_ipv6 {
+            (Ipv6Addr::from_octets(octets.try_into().ok()?).into(), length)
+        } else {
+            (Ipv4Addr::from_octets(*octets.first_chunk()?).into(), length.checked_add(MAPPED_BITS)?)
+        };
+        Some(Self { is_ipv6, first, bits })
     }
 }
 

@@ -9,7 +9,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tollgate_ebpf_common::{
     Clock, Configuration, FAMILY_BITS, Known, LAYOUT, LISTENS_ON_IPV4, LISTENS_ON_IPV6,
-    ListAddress, Listener, Outcome, Slot, Standing, Switches, family,
+    ListAddress, Listener, Outcome, Slot, Standing, Switches, family, list_words,
 };
 use tollgate_throttle::Rate;
 use tollgate_throttle::source::{Prefixes, Seed, Source};
@@ -94,8 +94,10 @@ impl Loaded {
         let mapped = if address.is_ipv4() { 96 } else { 0 };
         let mut key: ListAddress = [0; 20];
         key[..4].copy_from_slice(&family(address.is_ipv6()).to_ne_bytes());
-        key[4..].copy_from_slice(&Source::from(address).truncated(bits + mapped).octets());
-        let key = Key::new(FAMILY_BITS + u32::from(bits + mapped), key);
+        let [high, low] =
+            list_words(Source::from(address).truncated(bits + mapped), address.is_ipv6());
+        key[4..].copy_from_slice(&Source::from_words(high, low).octets());
+        let key = Key::new(FAMILY_BITS + u32::from(bits), key);
         self.lists.insert(&key, standing as u8, 0).unwrap();
         self.change(|configuration| configuration.is_on.lists = 1);
     }
