@@ -234,13 +234,19 @@ fn a_reload_brings_other_limits() {
     let gateway = serve(&network, "connections: {rate: 1000, burst: 2000}").start();
     let ask = || network.ask(CLIENT, address(&gateway), &request("/open"));
     assert_eq!(ask(), Some(200));
-    let text = std::fs::read_to_string(gateway.path("tollgate.yaml")).unwrap();
-    gateway.replace_file("tollgate.yaml", text.replace("burst: 2000", "burst: 0"));
-    gateway.process.signal(libc::SIGHUP);
-    gateway
-        .process
-        .stderr_line("that it is reloaded", |line| line.contains("reloaded").then_some(()));
+    reload(&gateway, "burst: 2000", "burst: 0");
     assert_eq!(ask(), None);
+}
+
+/// Replaces a part of the configuration, and waits until the gateway has it.
+fn reload(gateway: &Gateway, from: &str, to: &str) {
+    let text = std::fs::read_to_string(gateway.path("tollgate.yaml")).unwrap();
+    assert!(text.contains(from), "{text}");
+    let reloads = || gateway.metric("tollgate_reloads_total{result=\"applied\"}");
+    let before = reloads();
+    gateway.replace_file("tollgate.yaml", text.replace(from, to));
+    gateway.process.signal(libc::SIGHUP);
+    eventually("it is reloaded", || (reloads() > before).then_some(()));
 }
 
 #[test]
@@ -275,6 +281,33 @@ fn behind_a_trusted_proxy_the_forwarded_client_is_penalised_and_the_proxy_never(
     assert!(answers < 60, "it is never dropped");
     assert!(is_in_the_box(&network, &ipv4(ATTACKER).to_string()));
     assert_eq!(ask(CLIENT, "/open", "203.0.113.9"), Some(200));
+}
+
+#[test]
+fn a_reload_says_whose_x_forwarded_for_counts() {
+    let network = Network::new();
+    let [nobody, proxy] = [ipv4(9), ipv4(CLIENT)].map(|it| format!("trusted_proxies: [{it}]"));
+    let gateway = Serve::new(api())
+        .attach("methods: {GET /closed: {throttle: {rate: 0, burst: 0}}}")
+        .listener("address: '[::]:0'")
+        .with(&format!("{}\n  {nobody}", throttle(&network, STRICT)))
+        .start();
+    let to = address(&gateway);
+    let abuser = "203.0.113.7";
+    let ask =
+        |path| network.ask(CLIENT, to, &with_header(path, &format!("X-Forwarded-For: {abuser}")));
+    let refuse = || (0..60).map_while(|_| ask("/closed")).count();
+    assert_eq!(ask("/open"), Some(200));
+
+    reload(&gateway, &nobody, &proxy);
+    assert_eq!(refuse(), 60, "a proxy is never dropped");
+    assert_eq!(ask("/open"), Some(429));
+    assert!(is_in_the_box(&network, abuser));
+
+    reload(&gateway, &proxy, &nobody);
+    assert_eq!(ask("/open"), Some(200), "who is no proxy speaks for nobody");
+    assert!(refuse() < 60, "it is never dropped");
+    assert!(is_in_the_box(&network, &ipv4(CLIENT).to_string()));
 }
 
 /// Starts the binary as nobody. The caller has the folder.
@@ -376,8 +409,19 @@ fn in_user_space_an_http_2_connection_ends_too() {
     assert!((0..60).map(answer).any(|kind| kind == Frame::GOAWAY), "it is kept");
 }
 
+/// What `deploy/tollgate.service` gives the gateway where it is to throttle in the kernel.
+const UNIT: &str = include_str!("../../../deploy/tollgate.service");
+
+/// The capabilities of a setting of the unit that is there to be uncommented, for `setpriv`.
+fn capabilities(setting: &str) -> String {
+    let line = UNIT.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(setting));
+    let names = line.last().expect("the unit has the setting").split(' ');
+    let name = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
+    names.map(name).collect::<Vec<_>>().join(",")
+}
+
 #[test]
-fn three_capabilities_are_enough() {
+fn the_capabilities_of_the_systemd_unit_are_enough() {
     let network = Network::new();
     let folder = serve(&network, "required: true").write();
     let pins = folder.path().join("bpf");
@@ -388,11 +432,11 @@ fn three_capabilities_are_enough() {
     std::fs::write(&yaml, text).unwrap();
     let _mounted = Mounted::bpf(&pins);
     chown(&pins, Some(65534), Some(65534)).unwrap();
-    let capabilities = "+bpf,+net_admin,+perfmon";
-    let mut process = start_as_nobody_with(
-        folder.path(),
-        &["--inh-caps", capabilities, "--ambient-caps", capabilities],
-    );
+    let given = capabilities("AmbientCapabilities=");
+    let bound = format!("-all,{}", capabilities("CapabilityBoundingSet="));
+    let privileges = ["--inh-caps", &given, "--ambient-caps", &given, "--bounding-set", &bound];
+    let mut process =
+        start_as_nobody_with(folder.path(), &[&privileges[..], &["--no-new-privs"]].concat());
     process.stderr_line("that it throttles", |line| {
         let line: Value = serde_json::from_str(line).ok()?;
         (line["message"] == "sources are throttled" && line["mode"] == "native").then_some(())
