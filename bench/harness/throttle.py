@@ -187,7 +187,8 @@ class Refusals(Rooted):
 
     def measure(self, bench, subject):
         cores = bench.setting.cores
-        with link(cores) as hosts, self.refusing(bench, hosts, subject) as refusing:
+        joined = link([cores.target], [cores.load])
+        with joined as hosts, self.refusing(bench, hosts, subject) as refusing:
             refusing.send(WARM_UP_SECONDS)
             counted = refusing.count() if refusing.count else 0
             cpu, core, begun = cpu_ns(hosts, refusing), core_us(cores.target), time.monotonic()
@@ -315,7 +316,7 @@ def requests(
 
 
 class Flood(Rooted):
-    """An innocent client beside a flood, whose packets the gateway's core has to receive."""
+    """An innocent client beside a flood, each in a receive queue of its own or both in one."""
 
     name, compares = "throttle-flood", ("tollgate",)
     summary = "a client's new connections, 400 a second, beside a flood of SYNs from elsewhere"
@@ -327,11 +328,13 @@ class Flood(Rooted):
         Column("of_quiet", "p99 / quiet", 2),
         Column("flood", "flood/s"),
         Column("dropped", "dropped/s"),
+        Column("overflowed", "queue full/s"),
         Column("receiving_percent", "receiving, % of core"),
         Column("gateway_percent", "gateway, % of core"),
+        Column("flood_percent", "flood's core, busy %"),
     ]
     rates = (500_000, 1_000_000, 2_000_000)
-    quiet = "no flood"
+    quiet, shared = "no flood", ", one queue"
     goals = tuple(
         goal
         for rate in rates
@@ -347,8 +350,13 @@ class Flood(Rooted):
     def subjects(self, bench):
         if "tollgate" not in bench.targets:
             return []
-        names = [f"{rate:,}/s, throttle {word}" for rate in self.rates for word in ("on", "off")]
-        return [self.quiet, *names]
+        floods = [
+            f"{rate:,}/s, throttle {word}{queues}"
+            for queues in ("", self.shared)
+            for rate in self.rates
+            for word in ("on", "off")
+        ]
+        return [self.quiet, *floods]
 
     def measure_round(self, bench, order, failures):
         [figures] = super().measure_round(bench, order, failures)
@@ -358,12 +366,11 @@ class Flood(Rooted):
         return [figures]
 
     def measure(self, bench, subject):
-        is_on = not subject.endswith("off")
         rate = None if subject == self.quiet else int(subject.partition("/")[0].replace(",", ""))
-        # The clients share the gateway's core: the other one is the flood's.
-        with link(bench.setting.cores, clients_core=bench.setting.cores.target) as hosts:
-            options = ["--kernel-throttle", hosts.gateway.interface] if is_on else []
-            gateway = ThrottlingTollgate(bench.setting, hosts, *options)
+        with self.joined(bench, is_shared=subject.endswith(self.shared)) as hosts:
+            options = ["--kernel-throttle", hosts.gateway.interface]
+            is_on = "throttle off" not in subject
+            gateway = ThrottlingTollgate(bench.setting, hosts, *options if is_on else [])
             with gateway.start_on_link() as running:
                 if is_on:
                     gateway.require_kernel()
@@ -379,9 +386,17 @@ class Flood(Rooted):
                 figures["flood"] = flooded["sent"] / flooded["seconds"]
                 return figures
 
+    @staticmethod
+    def joined(bench: Bench, *, is_shared: bool) -> AbstractContextManager[Link]:
+        """The clients share the gateway's core, and the other one sends the flood. The gateway
+        receives it there too, in the queue of that core, or where it receives all else."""
+        cores = [bench.setting.cores.target] if is_shared else range(os.cpu_count() or 1)
+        return link(cores, cores)
+
     def figures(self, bench: Bench, hosts: Link, running: Running) -> dict[str, float]:
         begun, received = time.monotonic_ns(), hosts.receive_ns()
         cpu, dropped = running.process.cpu_ns(), hosts.dropped()
+        overflowed, busy = hosts.overflowed(), core_us(bench.setting.cores.load)
         seen = self.innocent(bench, running, bench.options.seconds)
         wall = time.monotonic_ns() - begun
         asked = seen["requests"] + seen["errors"]
@@ -391,6 +406,8 @@ class Flood(Rooted):
             "p50_ms": seen["p50_us"] / 1000,
             "p99_ms": seen["p99_us"] / 1000,
             "dropped": (hosts.dropped() - dropped) / wall * 1e9,
+            "overflowed": (hosts.overflowed() - overflowed) / wall * 1e9,
+            "flood_percent": 1e5 * (core_us(bench.setting.cores.load) - busy) / wall,
             "receiving_percent": 100 * (hosts.receive_ns() - received) / wall,
             "gateway_percent": 100 * (running.process.cpu_ns() - cpu) / wall,
         }
