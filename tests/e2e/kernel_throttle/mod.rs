@@ -414,8 +414,8 @@ const UNIT: &str = include_str!("../../../deploy/tollgate.service");
 
 /// The capabilities of a setting of the unit that is there to be uncommented, for `setpriv`.
 fn capabilities(setting: &str) -> String {
-    let line = UNIT.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(setting));
-    let names = line.last().expect("the unit has the setting").split(' ');
+    let found = UNIT.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(setting));
+    let names = found.expect("the unit has the setting").split(' ');
     let name = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
     names.map(name).collect::<Vec<_>>().join(",")
 }
