@@ -42,6 +42,16 @@
 
 #[doc(hidden)]
 pub mod bindings;
+#[cfg(any(
+    test,
+    all(
+        feature = "allocator",
+        target_arch = "wasm32",
+        target_os = "unknown",
+        not(target_feature = "atomics")
+    )
+))]
+mod allocator;
 
 mod request;
 mod headers;

@@ -56,7 +56,10 @@ impl Database {
         if keys.is_empty() {
             return Err("it has no keys".to_owned());
         }
-        keys.sort_unstable_by_key(|(digest, _)| *digest);
+        keys.sort_unstable_by(|(one, _), (other, _)| {
+            // Nearly always different, and compared without a call.
+            beginning(one).cmp(&beginning(other)).then_with(|| one.cmp(other))
+        });
         if keys.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err("a digest is there twice".to_owned());
         }
@@ -71,6 +74,10 @@ impl Database {
         let alike = self.keys[start..].iter().take_while(|(it, _)| &it[..4] == prefix);
         alike.fold(None, |found, (it, key)| if equal(it, digest) { Some(key) } else { found })
     }
+}
+
+fn beginning(digest: &KeyDigest) -> u64 {
+    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 fn equal(left: &KeyDigest, right: &KeyDigest) -> bool {
@@ -104,17 +111,44 @@ fn from_json(text: &str) -> Result<(String, Vec<(KeyDigest, Key)>), String> {
 }
 
 fn from_lines(text: &str) -> Result<Vec<(KeyDigest, Key)>, String> {
-    let lines = text.lines().enumerate();
-    let entries = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    entries
-        .map(|(number, line)| from_line(line).map_err(|e| format!("line {}: {e}", number + 1)))
-        .collect()
+    let mut keys = Vec::with_capacity(text.len() / DIGITS);
+    let (mut rest, mut number) = (text, 0);
+    while !rest.is_empty() {
+        number += 1;
+        // Most lines begin with a digest, in which neither a comma nor the line's end is looked
+        // for.
+        let digest = rest.as_bytes().first_chunk().and_then(read_digest);
+        let known = if digest.is_some() { DIGITS } else { 0 };
+        let end = rest.as_bytes()[known..].iter().position(|byte| *byte == b'\n');
+        let (line, after) = match end {
+            Some(end) => (&rest[..known + end], &rest[known + end + 1..]),
+            None => (rest, ""),
+        };
+        rest = after;
+        if known == 0 && (line.trim().is_empty() || line.starts_with('#')) {
+            continue;
+        }
+        let key = match digest.zip(line[known..].strip_prefix(',')) {
+            Some((digest, columns)) => key(columns).map(|key| (digest, key)),
+            None => from_line(line),
+        };
+        keys.push(key.map_err(|problem| format!("line {number}: {problem}"))?);
+    }
+    Ok(keys)
 }
 
 fn from_line(line: &str) -> Result<(KeyDigest, Key), String> {
-    let mut columns = line.split(',').map(str::trim);
-    let digest = digest(columns.next().unwrap_or_default())?;
-    let principal = columns.next().ok_or("a digest and a principal are wanted")?.to_owned();
+    let (first, columns) = line.split_once(',').unzip();
+    let digest = digest(first.unwrap_or(line).trim())?;
+    Ok((digest, key(columns.ok_or(NO_PRINCIPAL)?)?))
+}
+
+const NO_PRINCIPAL: &str = "a digest and a principal are wanted";
+
+/// What is in the columns after the digest's.
+fn key(columns: &str) -> Result<Key, String> {
+    let mut columns = columns.split(',').map(str::trim);
+    let principal = columns.next().ok_or(NO_PRINCIPAL)?.to_owned();
     let usage_identifier_key =
         columns.next().filter(|column| !column.is_empty()).map(ToOwned::to_owned);
     let context = columns.map(|column| {
@@ -123,20 +157,39 @@ fn from_line(line: &str) -> Result<(KeyDigest, Key), String> {
         Ok((pair.0.to_owned(), ContextValue::from(pair.1)))
     });
     let context = context.collect::<Result<_, String>>()?;
-    Ok((digest, Key { principal, usage_identifier_key, context, expires: None }))
+    Ok(Key { principal, usage_identifier_key, context, expires: None })
 }
 
+/// Of a SHA-256 in hexadecimal.
+const DIGITS: usize = 64;
+
 fn digest(hex: &str) -> Result<KeyDigest, String> {
-    let wrong = || format!("{hex}: a SHA-256 in 64 hexadecimal digits is wanted");
-    let mut digest = KeyDigest::default();
-    if hex.len() != 64 || !hex.is_ascii() {
-        return Err(wrong());
-    }
-    for (byte, index) in digest.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&hex[index..index + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(digest)
+    let digits = hex.as_bytes().try_into().ok();
+    digits
+        .and_then(read_digest)
+        .ok_or_else(|| format!("{hex}: a SHA-256 in 64 hexadecimal digits is wanted"))
 }
+
+/// Without branches, so that the compiler does sixteen digits at once: each new instance reads
+/// all digests.
+fn read_digest(hex: &[u8; DIGITS]) -> Option<KeyDigest> {
+    let mut values = [0; DIGITS];
+    for (value, digit) in values.iter_mut().zip(hex) {
+        let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+        let letter = if letter < 6 { letter + 10 } else { NO_DIGIT };
+        *value = if number < 10 { number } else { letter };
+    }
+    let all = values.iter().fold(0, |all, value| all | value);
+    let (pairs, _) = values.as_chunks();
+    let mut digest = KeyDigest::default();
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        *byte = high << 4 | low;
+    }
+    (all & NO_DIGIT == 0).then_some(digest)
+}
+
+/// More than any digit's value.
+const NO_DIGIT: u8 = 0x80;
 
 #[cfg(test)]
 mod tests {
@@ -148,14 +201,40 @@ mod tests {
         let table = [
             ("", "it has no keys"),
             ("abc,alice", "line 1: abc: a SHA-256 in 64 hexadecimal digits is wanted"),
+            (
+                &format!("{}+f,alice", &zeros[..62]),
+                &format!(
+                    "line 1: {}+f: a SHA-256 in 64 hexadecimal digits is wanted",
+                    &zeros[..62]
+                ),
+            ),
             (&format!("# x\n{zeros}"), "line 2: a digest and a principal are wanted"),
             (&format!("{zeros},a\n{zeros},b"), "a digest is there twice"),
             (&format!("{zeros},a,,tier"), "line 1: tier: name=value is wanted"),
+            (
+                &format!("{zeros}0,a"),
+                &format!("line 1: {zeros}0: a SHA-256 in 64 hexadecimal digits is wanted"),
+            ),
             (r#"{"keys": []}"#, "it has no keys"),
         ];
         for (text, expected) in table {
             assert_eq!(Database::parse(text.as_bytes()).err().as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn space_around_columns_and_lines_that_say_nothing_are_left_out() {
+        let (a, b) = ("A1".repeat(32), "b2".repeat(32));
+        let text = format!("# keys\r\n \n{a} , alice ,\r\n\n  {b},bob, k ,x = y\n");
+        let database = Database::parse(text.as_bytes()).unwrap();
+        let alice = database.find(&[0xa1; 32]).unwrap();
+        assert_eq!((alice.principal.as_str(), &alice.usage_identifier_key), ("alice", &None));
+        let bob = database.find(&[0xb2; 32]).unwrap();
+        assert_eq!(
+            (bob.principal.as_str(), bob.usage_identifier_key.as_deref()),
+            ("bob", Some("k"))
+        );
+        assert_eq!(bob.context, [("x ".to_owned(), ContextValue::from(" y"))]);
     }
 
     #[test]
