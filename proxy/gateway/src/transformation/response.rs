@@ -205,7 +205,8 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
         head: &mut ResponseHead,
         trailers: Option<&Trailers>,
     ) -> Result<(), Failed> {
-        if exchange.transformation.is_some() {
+        let is_over = matches!(self.body, Body::Passes) && trailers.is_none();
+        if exchange.transformation.is_some() && !is_over {
             return Box::pin(self.finish_transformed(exchange, head, trailers)).await;
         }
         Ok(self.sink.finish(exchange, head, trailers).await?)

@@ -23,7 +23,11 @@ type Caller<'a> = StoreContextMut<'a, HostState>;
 
 /// Bytes that are not UTF-8 become U+FFFD.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    // Cheaper than looking for what to replace at once.
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 fn http<'a>(caller: &'a Caller<'_>) -> Result<&'a Http> {
@@ -51,12 +55,13 @@ fn packed(headers: &Headers) -> Vec<u8> {
     let mut packed = Vec::with_capacity(headers.size() + 8 * headers.len());
     for (name, value) in headers.iter() {
         let name = match name {
-            b":authority" if headers.get(b"host").is_none() => b"host",
+            [b':', rest @ ..] if rest == b"authority" && headers.get(b"host").is_none() => b"host",
             [b':', ..] => continue,
             _ => name,
         };
-        packed.extend_from_slice(&(name.len() as u32).to_le_bytes());
-        packed.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        // The name's is in the lower half.
+        let lengths = name.len() as u64 | (value.len() as u64) << 32;
+        packed.extend_from_slice(&lengths.to_le_bytes());
         packed.extend_from_slice(name);
         packed.extend_from_slice(value);
     }

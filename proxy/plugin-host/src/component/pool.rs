@@ -174,7 +174,8 @@ impl<E: Exports> Pool<E> {
         if let Ok(permit) = self.permits.try_acquire() {
             permit.forget();
         } else {
-            self.wait_for_permit().await?;
+            // Apart, as is what else waits: the futures of most calls are smaller without its state.
+            Box::pin(self.wait_for_permit()).await?;
         }
         // From here on the lease's drop gives the permit back.
         let mut lease = Lease { pool: self.clone(), instance: None };
@@ -321,7 +322,7 @@ impl<E: Exports> Lease<E> {
                 Calls::Waiting => {
                     let call = function.call_async(&mut *store, parameters);
                     let most = settings.wait.saturating_add(settings.cpu_time);
-                    match timeout(most, call).await {
+                    match Box::pin(timeout(most, call)).await {
                         Ok(result) => result,
                         Err(_) => Err(HostFailure::new(ErrorKind::Wait, "waited too long").into()),
                     }

@@ -132,7 +132,7 @@ impl Stream {
             Instances::Shared(slots) => return slots.pick(),
             Instances::PerRequest(slots) => slots.clone(),
         };
-        let permit = self.within_wait("a free instance", slots.acquire_owned()).await?;
+        let permit = Box::pin(self.within_wait("a free instance", slots.acquire_owned())).await?;
         VmCell::start_for_one(&self.filter.code, permit.ok())
     }
 
@@ -163,7 +163,8 @@ impl Stream {
         let result = match step {
             Step::Go => return Ok(Verdict::Continue),
             Step::Stop(result) => result,
-            Step::Wait => self.wait(direction, piece).await?,
+            // Apart, as few wait: the futures of all the others are smaller without its state.
+            Step::Wait => Box::pin(self.wait(direction, piece)).await?,
         };
         result.inspect_err(|error| report(&self.filter.code.plugin, error))
     }
