@@ -31,6 +31,8 @@ struct Affected {
     stages: BTreeSet<StageId>,
     domains: bool,
     usage: bool,
+    /// Which stages go through one is not known, so that it's all of them.
+    vpc_links: bool,
 }
 
 impl Follower {
@@ -91,6 +93,9 @@ fn advance(context: &Context, serving: &Serving, revision: Revision) -> anyhow::
     for key in &changed {
         affected.add(key);
     }
+    if affected.vpc_links {
+        affected.stages.extend(all_stages(&*snapshot)?);
+    }
     let newest = snapshot.revision();
     publish(context, serving, &*snapshot, affected)
         .inspect_err(|_| serving.give_back(given_back))?;
@@ -102,7 +107,8 @@ fn advance(context: &Context, serving: &Serving, revision: Revision) -> anyhow::
 /// those that were served.
 fn publish_all(context: &Context, serving: &Serving) -> anyhow::Result<Revision> {
     let snapshot = context.store.read()?;
-    let mut affected = Affected { stages: serving.stages_of_store(), domains: true, usage: true };
+    let stages = serving.stages_of_store();
+    let mut affected = Affected { stages, domains: true, usage: true, vpc_links: true };
     affected.stages.extend(all_stages(&*snapshot)?);
     let revision = snapshot.revision();
     publish(context, serving, &*snapshot, affected)?;
@@ -159,6 +165,7 @@ impl Affected {
             }
             ["apikeys" | "usageplans", ..] => self.usage = true,
             ["domainnames", ..] => self.domains = true,
+            ["vpclinks", _] => self.vpc_links = true,
             // A deployment never changes, and whatever else belongs to an API counts when it is
             // deployed.
             _ => {}

@@ -11,6 +11,7 @@ mod domains;
 mod durability;
 mod serve;
 mod upgrade;
+mod vpc_links;
 
 use clients::{Clients, run, script};
 
