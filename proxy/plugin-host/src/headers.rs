@@ -206,10 +206,10 @@ fn lower_case(name: &mut [u8]) {
 /// less and `A` no more, as a sum in seven bits shows in the eighth.
 fn lower_case_eight(bytes: u64) -> u64 {
     const EACH: u64 = u64::MAX / 0xff;
-    let sevens = bytes & EACH * 0x7f;
+    let sevens = bytes & (EACH * 0x7f);
     let from_a = sevens + EACH * (0x80 - b'A' as u64);
     let after_z = sevens + EACH * (0x7f - b'Z' as u64);
-    let is_upper = (from_a & !after_z) & !bytes & EACH * 0x80;
+    let is_upper = (from_a & !after_z) & !bytes & (EACH * 0x80);
     bytes | is_upper >> 2
 }
 
