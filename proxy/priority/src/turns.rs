@@ -97,43 +97,48 @@ fn start_timer() -> Result<libc::timer_t, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::{Duration, Instant};
 
     use super::*;
 
-    /// How often the calling thread has given the processor up by itself, from outside of it.
-    fn interruptions() -> u64 {
-        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let pending = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            u64::from_str_radix(line.trim(), 16).unwrap()
-        };
-        pending("SigCgt:")
-    }
-
-    fn work(time: Duration) {
-        let start = Instant::now();
-        while start.elapsed() < time {
-            std::hint::spin_loop();
+    /// Whether the calling thread gets the signal within a while, in which it isn't handled.
+    fn is_told() -> bool {
+        // SAFETY: all pointers are to locals, or null where that is allowed.
+        unsafe {
+            let mut signals = MaybeUninit::<libc::sigset_t>::zeroed().assume_init();
+            libc::sigaddset(&mut signals, SIGNAL);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &signals, null_mut());
+            let wait = libc::timespec { tv_sec: 0, tv_nsec: 250 * TURN };
+            let signal = libc::sigtimedwait(&signals, null_mut(), &wait);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &signals, null_mut());
+            signal == SIGNAL
         }
     }
 
     #[test]
     fn a_thread_takes_turns_until_it_has_done() {
+        assert!(!is_told());
         let turns = Turns::take();
-        assert!(turns.timer.is_some());
-        assert!(interruptions() & (1 << (SIGNAL - 1)) != 0, "nobody handles the signal");
-        work(Duration::from_millis(20));
+        assert!(is_told());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(is_told);
+            assert!(!other.join().unwrap());
+        });
         drop(turns);
+        assert!(!is_told());
     }
 
     #[test]
-    fn waits_and_files_do_not_notice() {
+    fn work_waits_and_files_go_on() {
         let _turns = Turns::take();
-        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        let (_sender, receiver) = channel::<()>();
         let wait = receiver.recv_timeout(Duration::from_millis(20));
-        assert_eq!(wait, Err(std::sync::mpsc::RecvTimeoutError::Timeout));
-        drop(sender);
+        assert_eq!(wait, Err(RecvTimeoutError::Timeout));
         assert!(std::fs::read("/proc/self/maps").unwrap().len() > 1000);
     }
 }
