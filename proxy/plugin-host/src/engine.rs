@@ -301,10 +301,11 @@ mod tests {
         let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
         for cpu_time in [Duration::from_millis(1), Duration::from_millis(50)] {
             let mut store = Store::new(&engine, ());
+            // The time runs from here on, so also while the instance is made.
+            let begin = Instant::now();
             engine.begin(&mut store, deadline_ticks(cpu_time));
             let instance = Instance::new(&mut store, &module, &[]).unwrap();
             let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
-            let begin = Instant::now();
             let error = run.call(&mut store, ()).unwrap_err();
             let took = begin.elapsed();
             assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
