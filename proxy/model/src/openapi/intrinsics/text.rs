@@ -73,8 +73,10 @@ impl Resolver<'_> {
             checked += 1;
             if checked <= MAX_CHECKED && is_missing(name, &text, place) {
                 node.unresolved = true;
-                let message =
-                    format!("has no value and stays as text; give one with --param {name}=VALUE");
+                let message = format!(
+                    "has no value and stays as text; dev and check take --param {name}=VALUE, the \
+                     configuration file takes parameters"
+                );
                 self.note(node.line, place, format!("${{{name}}}"), message);
             }
         }
