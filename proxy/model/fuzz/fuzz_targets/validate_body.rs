@@ -3,11 +3,8 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
-
 use libfuzzer_sys::fuzz_target;
-use tollgate_model::api::ApiId;
-use tollgate_model::compile::{DEFAULT_INTEGRATION_TIMEOUT, StageSettings, compile};
+use tollgate_model::compile::{StageSettings, compile};
 use tollgate_model::openapi::{ImportOptions, import};
 
 fuzz_target!(|input: &[u8]| {
@@ -29,20 +26,7 @@ fuzz_target!(|input: &[u8]| {
         "components": {"schemas": {"M": schema}},
     });
     let Ok(imported) = import(&definition.to_string(), &ImportOptions::default()) else { return };
-    let settings = StageSettings {
-        api_id: ApiId("a1b2c3d4e5".to_owned()),
-        stage_name: "prod".to_owned(),
-        deployment_id: "abc123".to_owned(),
-        account_id: "111122223333".to_owned(),
-        region: "us-east-1".to_owned(),
-        stage_variables: BTreeMap::new(),
-        maximum_integration_timeout: DEFAULT_INTEGRATION_TIMEOUT,
-        authorizer_uris: BTreeMap::new(),
-        authorizer_of_all: None,
-        transformers: Vec::new(),
-        method_transformers: BTreeMap::new(),
-    };
-    let Ok(compiled) = compile(&imported.api, &settings) else { return };
+    let Ok(compiled) = compile(&imported.api, &StageSettings::default()) else { return };
     for method in &compiled.stage.methods {
         if let Some(validator) = &method.validator {
             let _outcome = validator.validate_body(None, body.get(1..).unwrap_or_default());
