@@ -31,7 +31,7 @@ pub use upstream::{Received, Session, Upstream};
 pub use upstream_http2::UpstreamHttp2;
 
 /// How long a test waits for what must happen.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Waits until `condition` gives something.
 ///

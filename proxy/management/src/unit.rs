@@ -21,7 +21,7 @@ use crate::names::{keys, new_id};
 /// up as well.
 const ATTEMPTS: usize = 5;
 /// For the turn.
-const TURN_WAIT: Duration = Duration::from_secs(10);
+const TURN_WAIT: Duration = Duration::from_secs(30);
 
 /// Whose turn it is to write. An operation tries once beside others, and has the turn only while
 /// it commits. One that met another has the turn from reading on, so that nobody of this process
