@@ -40,6 +40,8 @@ impl Shared {
 }
 
 impl Word for Shared {
+    const ATTEMPTS: usize = 4;
+
     #[inline(always)]
     fn read(&self) -> u64 {
         // SAFETY: see `new`. A load of an aligned word is never torn.
