@@ -6,6 +6,7 @@ card. One that a socket sends has, and hides what XDP saves.
 
 import ctypes
 import os
+import socket
 import struct
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ PROG_TYPE_XDP, ATTACH_XDP = 6, 37
 TEST_XDP_LIVE_FRAMES = 1 << 1
 XDP_FLAGS_DRV_MODE = 1 << 2
 KTIME_GET_NS, REDIRECT = 5, 23
-XDP_DROP = 1
+XDP_DROP, XDP_PASS = 1, 2
 ATTRIBUTE_BYTES = 120
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -34,12 +35,14 @@ def bpf(command: int, attribute: bytes) -> tuple[int, bytes]:
     return result, buffer.raw
 
 
-def instruction(code: int, destination: int = 0, immediate: int = 0) -> bytes:
-    return struct.pack("<BBhi", code, destination, 0, immediate)
+def instruction(
+    code: int, destination: int = 0, source: int = 0, offset: int = 0, immediate: int = 0
+) -> bytes:
+    return struct.pack("<BBhi", code, source << 4 | destination, offset, immediate)
 
 
 def set_register(register: int, value: int) -> bytes:
-    return instruction(0xB7, register, value)
+    return instruction(0xB7, register, immediate=value)
 
 
 def call(helper: int) -> bytes:
@@ -48,6 +51,22 @@ def call(helper: int) -> bytes:
 
 EXIT = instruction(0x95)
 DROP = [set_register(0, XDP_DROP), EXIT]
+
+
+def dropping_from(address: str) -> list[bytes]:
+    """Drops each frame of IPv4 from an address, untagged, and nothing else."""
+    [source] = struct.unpack("<i", socket.inet_aton(address))
+    # From the context: where the frame begins (register 2) and ends (3).
+    frame = [instruction(0x61, 2, 1, 0), instruction(0x61, 3, 1, 4)]
+    # If 30 bytes aren't there, or those at 26 are others: on to the last two instructions.
+    end = [instruction(0xBF, 4, 2), instruction(0x07, 4, immediate=30)]
+    compare = [
+        instruction(0x2D, 4, 3, 5),
+        instruction(0x61, 5, 2, 26),
+        instruction(0xB4, 6, immediate=source),
+        instruction(0x5E, 5, 6, 2),
+    ]
+    return [*frame, *end, *compare, *DROP, set_register(0, XDP_PASS), EXIT]
 
 
 def redirect(interface: int, delay: int) -> list[bytes]:

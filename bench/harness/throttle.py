@@ -9,7 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -335,6 +335,8 @@ class Flood(Rooted):
     ]
     rates = (500_000, 1_000_000, 2_000_000)
     quiet, shared = "no flood", ", one queue"
+    # Without Tollgate's throttle, but dropped by as small a program as can be.
+    least = "plain drop"
     goals = tuple(
         goal
         for rate in rates
@@ -352,10 +354,10 @@ class Flood(Rooted):
         if "tollgate" not in bench.targets:
             return []
         floods = [
-            f"{rate:,}/s, throttle {word}{queues}"
+            f"{rate:,}/s, {how}{queues}"
             for queues in ("", self.shared)
             for rate in self.rates
-            for word in ("on", "off")
+            for how in ("throttle on", "throttle off", *([self.least] if queues else []))
         ]
         return [self.quiet, *floods]
 
@@ -370,9 +372,10 @@ class Flood(Rooted):
         rate = None if subject == self.quiet else int(subject.partition("/")[0].replace(",", ""))
         with self.joined(bench, is_shared=subject.endswith(self.shared)) as hosts:
             options = ["--kernel-throttle", hosts.gateway.interface]
-            is_on = "throttle off" not in subject
+            is_on = rate is None or "throttle on" in subject
             gateway = ThrottlingTollgate(bench.setting, hosts, *options if is_on else [])
-            with gateway.start_on_link() as running:
+            plain = dropping(hosts, ATTACKER_ADDRESS) if self.least in subject else nullcontext()
+            with gateway.start_on_link() as running, plain:
                 if is_on:
                     gateway.require_kernel()
                 self.innocent(bench, running, WARM_UP_SECONDS)

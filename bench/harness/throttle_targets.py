@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from .bpf import DROP, Program
+from .bpf import DROP, Program, dropping_from
 from .install import BENCH
 from .link import ATTACKER_ADDRESS, GATEWAY_ADDRESS, GATEWAY_CARD, Link, run
 from .machine import MeasureError, Process
@@ -140,10 +140,12 @@ class ThrottlingTollgate(Gateway, Tollgate):
 
 
 @contextmanager
-def dropping(link: Link) -> Iterator[None]:
-    """A program that drops every frame: the least that XDP can cost."""
+def dropping(link: Link, attacker: str | None = None) -> Iterator[None]:
+    """A program that drops every frame, or every one from the attacker: the least that XDP can
+    cost."""
+    instructions = dropping_from(attacker) if attacker else DROP
     with link.gateway.entered():
-        attached = Program.load(DROP).attach(socket.if_nametoindex(link.gateway.interface))
+        attached = Program.load(instructions).attach(socket.if_nametoindex(link.gateway.interface))
     try:
         yield
     finally:

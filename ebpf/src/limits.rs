@@ -10,14 +10,15 @@
 //! that a flood of them leaves the connections that are open alone.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tollgate_ebpf_common::{Configuration, Known, Outcome, Slot};
+use tollgate_ebpf_common::{Configuration, Known, LONGEST_TICK, Outcome, Slot, refused_in};
+use tollgate_throttle::Rate;
 use tollgate_throttle::sketch::{self, Word};
 use tollgate_throttle::source::Source;
 
 use crate::clock::Clock;
 use crate::maps;
 use crate::packet::Segment;
-use crate::word::Shared;
+use crate::word::{Half, Shared};
 
 #[inline(always)]
 pub fn outcome(
@@ -47,7 +48,7 @@ struct Entry {
     connections: Shared,
     packets: Shared,
     penalty_until: Shared,
-    penalty_tick: Shared,
+    refused_in: Half,
     admitted: Shared,
     dropped: [Shared; 3],
 }
@@ -63,7 +64,7 @@ impl Entry {
                 connections: Shared::new(&raw mut (*known).connections),
                 packets: Shared::new(&raw mut (*known).packets),
                 penalty_until: Shared::new(&raw mut (*known).penalty_until),
-                penalty_tick: Shared::new(&raw mut (*known).penalty_tick),
+                refused_in: Half::new(&raw mut (*known).refused_in),
                 admitted: Shared::new(&raw mut (*known).admitted),
                 dropped: [
                     Shared::new(&raw mut (*known).dropped[0]),
@@ -72,6 +73,22 @@ impl Entry {
                 ],
             }
         }
+    }
+
+    /// Counts a packet that isn't let in.
+    #[inline(always)]
+    fn drop_for(&self, outcome: Outcome) -> Outcome {
+        self.dropped[(outcome as u32 - Outcome::FIRST_OF_KNOWN) as usize].add_one();
+        outcome
+    }
+
+    /// As [`Self::drop_for`], and the next ones of this tick without asking the bucket.
+    #[inline(always)]
+    fn refuse(&self, outcome: Outcome, rate: Rate, tick: u64) -> Outcome {
+        if !rate.is_full_after(LONGEST_TICK) {
+            self.refused_in.write(refused_in(tick, outcome));
+        }
+        self.drop_for(outcome)
     }
 }
 
@@ -83,43 +100,37 @@ fn of_known(
     configuration: &Configuration,
     clock: &impl Clock,
 ) -> Option<Outcome> {
+    let (tick, refused) = (clock.tick(), entry.refused_in.read());
     let penalty_until = entry.penalty_until.read();
-    if penalty_until != 0 && is_penalised(&entry, penalty_until, clock) {
-        entry.dropped[2].add_one();
-        return Some(Outcome::Penalty);
+    if penalty_until != 0 {
+        let refusal = refused_in(tick, Outcome::Penalty);
+        if refused == refusal || penalty_until > clock.now() {
+            entry.refused_in.write(refusal);
+            return Some(entry.drop_for(Outcome::Penalty));
+        }
+    }
+    let is_on = configuration.is_on;
+    let opens = segment.is_opening && is_on.connections != 0;
+    if opens {
+        if refused == refused_in(tick, Outcome::ConnectionRate) {
+            return Some(entry.drop_for(Outcome::ConnectionRate));
+        }
+    } else if refused == refused_in(tick, Outcome::PacketRate) {
+        return Some(entry.drop_for(Outcome::PacketRate));
     }
     if entry.packets.read() == Known::AS_STRANGER {
         meet(&entry, &Slots::of(source, configuration)?);
     }
-    let (is_on, now) = (configuration.is_on, clock.now());
-    if segment.is_opening
-        && is_on.connections != 0
-        && sketch::take_exact(&entry.connections, configuration.connections, now).is_err()
-    {
-        entry.dropped[0].add_one();
-        return Some(Outcome::ConnectionRate);
+    let (connections, packets) = (configuration.connections, configuration.packets);
+    let now = clock.now();
+    if opens && sketch::take_exact(&entry.connections, connections, now).is_err() {
+        return Some(entry.refuse(Outcome::ConnectionRate, connections, tick));
     }
-    if is_on.packets != 0 && sketch::take_exact(&entry.packets, configuration.packets, now).is_err()
-    {
-        entry.dropped[1].add_one();
-        return Some(Outcome::PacketRate);
+    if is_on.packets != 0 && sketch::take_exact(&entry.packets, packets, now).is_err() {
+        return Some(entry.refuse(Outcome::PacketRate, packets, tick));
     }
     entry.admitted.add_one();
     Some(Outcome::Admitted)
-}
-
-/// Reading the time is most of what a drop would cost, so its answer holds for the tick.
-#[inline(always)]
-fn is_penalised(entry: &Entry, until: u64, clock: &impl Clock) -> bool {
-    let tick = clock.tick();
-    if entry.penalty_tick.read() == tick {
-        return true;
-    }
-    let is_penalised = until > clock.now();
-    if is_penalised {
-        entry.penalty_tick.write(tick);
-    }
-    is_penalised
 }
 
 /// Puts the states that a source had as a stranger into its new entry.

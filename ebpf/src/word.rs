@@ -20,12 +20,6 @@ impl Shared {
     }
 
     #[inline(always)]
-    pub fn write(&self, value: u64) {
-        // SAFETY: see `new`. A store of an aligned word is never torn.
-        unsafe { self.0.write_volatile(value) }
-    }
-
-    #[inline(always)]
     pub fn add_one(&self) {
         // SAFETY: see `new`; the instruction changes nothing else.
         unsafe {
@@ -36,6 +30,31 @@ impl Shared {
                 options(nostack, preserves_flags),
             );
         }
+    }
+}
+
+/// Half a word of a map's value, of which the last to write is right.
+#[repr(transparent)]
+pub struct Half(*mut u32);
+
+impl Half {
+    /// # Safety
+    /// The pointer is to an aligned half word of a map's value, and that lives as long as this.
+    #[inline(always)]
+    pub unsafe fn new(half: *mut u32) -> Self {
+        Self(half)
+    }
+
+    #[inline(always)]
+    pub fn read(&self) -> u32 {
+        // SAFETY: see `new`. A load of aligned bytes is never torn.
+        unsafe { self.0.read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn write(&self, value: u32) {
+        // SAFETY: see `new`. A store of aligned bytes is never torn.
+        unsafe { self.0.write_volatile(value) }
     }
 }
 

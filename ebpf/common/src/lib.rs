@@ -18,7 +18,7 @@ use tollgate_throttle::source::{Prefixes, Seed, Source};
 
 /// Changes with each change of a map's name, kind, key or value: maps of another layout are not
 /// taken over.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// How many ports there are.
 pub const PORTS: u32 = 65_536;
@@ -138,7 +138,7 @@ impl Standing {
     }
 }
 
-/// A value of the map `SOURCES`.
+/// A value of the map `SOURCES`: with its key, two cache lines of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Known {
@@ -148,10 +148,10 @@ pub struct Known {
     pub packets: u64,
     /// When it is out of the penalty box, in nanoseconds of CLOCK_MONOTONIC; 0: it never was in.
     pub penalty_until: u64,
-    /// The kernel's tick in which it was last found to be in; 0: in none.
-    pub penalty_tick: u64,
+    /// [`refused_in`] what it was last refused in; 0: it never was.
+    pub refused_in: u32,
     /// [`Penalty::level`](tollgate_throttle::penalty::Penalty::level).
-    pub penalty_level: u64,
+    pub penalty_level: u32,
     /// Packets that were let in.
     pub admitted: u64,
     /// Packets that were not, by the [`Outcome`]s from [`Outcome::FIRST_OF_KNOWN`] on.
@@ -169,11 +169,22 @@ impl Known {
         connections: Self::AS_STRANGER,
         packets: Self::AS_STRANGER,
         penalty_until: 0,
-        penalty_tick: 0,
+        refused_in: 0,
         penalty_level: 0,
         admitted: 0,
         dropped: [0; 3],
     };
+}
+
+/// Nanoseconds that a tick of the kernel takes at most (`CONFIG_HZ=100`).
+pub const LONGEST_TICK: u64 = 10_000_000;
+
+/// A refusal of a known source and the kernel's tick it was made in. Reading the time is most of
+/// what a refusal costs, so it holds for the rest of the tick; of a bucket's, if the bucket takes
+/// longer than a tick to fill, so that no token is lost by that. Not 0. After 2^30 ticks, months,
+/// the numbers come again.
+pub const fn refused_in(tick: u64, outcome: Outcome) -> u32 {
+    (tick as u32) << 2 | (outcome as u32 - Outcome::FIRST_OF_KNOWN + 1)
 }
 
 /// A value of the map `STRANGERS`: two sketches side by side, because a source's packet needs

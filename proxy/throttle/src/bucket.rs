@@ -86,8 +86,15 @@ impl Rate {
         full_at.saturating_sub(self.interval)
     }
 
+    /// Whether an empty bucket is full again after so many nanoseconds.
+    #[inline]
+    pub const fn is_full_after(self, nanoseconds: u64) -> bool {
+        !self.is_nothing() && self.capacity >> FRACTION_BITS <= nanoseconds
+    }
+
     /// Whether nothing is ever given.
-    pub fn is_nothing(self) -> bool {
+    #[inline]
+    pub const fn is_nothing(self) -> bool {
         self.capacity < self.interval
     }
 

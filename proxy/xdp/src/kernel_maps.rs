@@ -244,7 +244,7 @@ impl KernelMaps {
         if known.penalty_until == 0 {
             return Ok(false);
         }
-        let released = Known { penalty_until: 0, penalty_tick: 0, penalty_level: 0, ..known };
+        let released = Known { penalty_until: 0, refused_in: 0, penalty_level: 0, ..known };
         sources.insert(source.octets(), released, 0).map_err(named("SOURCES"))?;
         Ok(true)
     }
@@ -259,19 +259,18 @@ impl KernelMaps {
     ) -> Result<Option<Penalty>, MapsError> {
         let mut sources = self.sources.lock();
         let known = sources.get(&source.octets(), 0).unwrap_or(Known::NEW);
-        let before = Penalty { until: known.penalty_until, level: known.penalty_level as u32 };
+        let before = Penalty { until: known.penalty_until, level: known.penalty_level };
         let Some(next) = before.next(now, terms) else {
             return Ok(None);
         };
-        let penalised =
-            Known { penalty_until: next.until, penalty_level: next.level.into(), ..known };
+        let penalised = Known { penalty_until: next.until, penalty_level: next.level, ..known };
         sources.insert(source.octets(), penalised, 0).map_err(named("SOURCES"))?;
         Ok(Some(next))
     }
 
     pub(crate) fn penalty(&self, source: Source) -> Option<Penalty> {
         let known = self.sources.lock().get(&source.octets(), 0).ok()?;
-        Some(Penalty { until: known.penalty_until, level: known.penalty_level as u32 })
+        Some(Penalty { until: known.penalty_until, level: known.penalty_level })
     }
 
     /// Makes a source known, if it isn't.

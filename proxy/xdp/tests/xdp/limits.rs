@@ -7,6 +7,7 @@ use tollgate_throttle::Rate;
 use tollgate_throttle::source::Source;
 
 use crate::loaded::{DROP, Loaded, PASS};
+use crate::model::TICK;
 use crate::packets::{ACK, Packet, SYN};
 
 const PORT: u16 = 443;
@@ -52,6 +53,28 @@ fn a_source_gets_its_burst_and_then_its_rate() {
     assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 10);
     // What is open already goes on: refused SYNs cost no packets.
     assert_eq!(let_in(&loaded, &data("203.0.113.7"), 200), 100 - 10);
+}
+
+#[test]
+fn a_refusal_holds_for_the_tick_and_costs_no_token() {
+    let mut loaded = throttle(16, 16);
+    loaded.change(|it| it.connections = rate(1000.0, 20));
+    assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 20);
+    let tick = SECOND / TICK * TICK;
+    loaded.set_clock(tick + TICK - 1);
+    assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 0);
+    assert_eq!(let_in(&loaded, &data("203.0.113.7"), 50), 50, "of openings, no others");
+    loaded.set_clock(tick + TICK);
+    assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 4, "of four milliseconds");
+}
+
+#[test]
+fn a_bucket_that_fills_within_a_tick_is_always_asked() {
+    let mut loaded = throttle(16, 16);
+    loaded.change(|it| it.connections = rate(10_000.0, 20));
+    assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 20);
+    loaded.set_clock(SECOND + TICK / 2);
+    assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 50), 20);
 }
 
 #[test]

@@ -4,13 +4,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tollgate_ebpf_common::{Known, Outcome, Standing};
+use tollgate_ebpf_common::{Known, LONGEST_TICK, Outcome, Standing, refused_in};
 use tollgate_throttle::Rate;
 use tollgate_throttle::sketch::places;
 use tollgate_throttle::source::{Prefixes, Source};
 use tollgate_xdp::Network;
 
 use crate::loaded::SEED;
+
+/// Nanoseconds of a tick of `tollgate_at`.
+pub const TICK: u64 = 4_000_000;
 
 /// A TCP segment, as far as it can be read.
 #[derive(Debug, PartialEq)]
@@ -83,35 +86,53 @@ impl Model {
     }
 
     fn known(&mut self, source: Source, is_opening: bool, now: u64) -> Outcome {
+        let known = self.sources.get_mut(&source).expect("the caller looked");
+        let refused = |outcome| known.refused_in == refused_in(now / TICK, outcome);
+        let outcome =
+            if known.penalty_until > now || known.penalty_until != 0 && refused(Outcome::Penalty) {
+                known.refused_in = refused_in(now / TICK, Outcome::Penalty);
+                Outcome::Penalty
+            } else if is_opening && refused(Outcome::ConnectionRate) {
+                Outcome::ConnectionRate
+            } else if !is_opening && refused(Outcome::PacketRate) {
+                Outcome::PacketRate
+            } else {
+                self.from_buckets(source, is_opening, now)
+            };
+        let known = self.sources.get_mut(&source).expect("the caller looked");
+        match outcome {
+            Outcome::ConnectionRate => known.dropped[0] += 1,
+            Outcome::PacketRate => known.dropped[1] += 1,
+            Outcome::Penalty => known.dropped[2] += 1,
+            _ => known.admitted += 1,
+        }
+        outcome
+    }
+
+    fn from_buckets(&mut self, source: Source, is_opening: bool, now: u64) -> Outcome {
         let (connections, packets) = self.estimate(source);
         let known = self.sources.get_mut(&source).expect("the caller looked");
-        if known.penalty_until > now {
-            known.penalty_tick = now;
-            known.dropped[2] += 1;
-            return Outcome::Penalty;
-        }
+        let refuse = |known: &mut Known, rate: Rate, outcome| {
+            if !rate.is_full_after(LONGEST_TICK) {
+                known.refused_in = refused_in(now / TICK, outcome);
+            }
+            outcome
+        };
         if known.packets == Known::AS_STRANGER {
             (known.connections, known.packets) = (connections, packets);
         }
         if let Some(rate) = self.connections.filter(|_| is_opening) {
             match rate.take(known.connections, now) {
                 Ok(state) => known.connections = state,
-                Err(_) => {
-                    known.dropped[0] += 1;
-                    return Outcome::ConnectionRate;
-                }
+                Err(_) => return refuse(known, rate, Outcome::ConnectionRate),
             }
         }
         if let Some(rate) = self.packets {
             match rate.take(known.packets, now) {
                 Ok(state) => known.packets = state,
-                Err(_) => {
-                    known.dropped[1] += 1;
-                    return Outcome::PacketRate;
-                }
+                Err(_) => return refuse(known, rate, Outcome::PacketRate),
             }
         }
-        known.admitted += 1;
         Outcome::Admitted
     }
 
