@@ -97,7 +97,7 @@ impl Model {
             } else if !is_opening && refused(Outcome::PacketRate) {
                 Outcome::PacketRate
             } else {
-                self.from_buckets(source, is_opening, now)
+                self.of_buckets(source, is_opening, now)
             };
         let known = self.sources.get_mut(&source).expect("the caller looked");
         match outcome {
@@ -109,7 +109,7 @@ impl Model {
         outcome
     }
 
-    fn from_buckets(&mut self, source: Source, is_opening: bool, now: u64) -> Outcome {
+    fn of_buckets(&mut self, source: Source, is_opening: bool, now: u64) -> Outcome {
         let (connections, packets) = self.estimate(source);
         let known = self.sources.get_mut(&source).expect("the caller looked");
         let refuse = |known: &mut Known, rate: Rate, outcome| {
