@@ -7,7 +7,7 @@ pub use turns::Turns;
 
 /// What `nice` calls niceness: 0 is a process's usual one, 19 the most modest. A processor that a
 /// worker wants all of leaves such a thread one part in thirty: it goes on, slowly.
-const NICENESS: i32 = 15;
+pub const NICENESS: i32 = 15;
 
 /// Nanoseconds that such a thread runs before a worker that wakes up takes the processor from it:
 /// the least that Linux grants. Since 6.12 it can be chosen; it is some milliseconds otherwise, in

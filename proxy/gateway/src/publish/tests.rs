@@ -254,7 +254,8 @@ fn what_is_replaced_is_freed_by_a_thread_that_gives_way() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let id: libc::id_t = task.file_name().to_str().unwrap().parse().unwrap();
         // SAFETY: the call takes numbers only.
-        name.trim_end() == "retired" && unsafe { libc::getpriority(libc::PRIO_PROCESS, id) } == 19
+        let niceness = unsafe { libc::getpriority(libc::PRIO_PROCESS, id) };
+        name.trim_end() == "retired" && niceness == tollgate_priority::NICENESS
     };
     eventually(|| std::fs::read_dir("/proc/self/task").unwrap().flatten().any(gives_way));
 }

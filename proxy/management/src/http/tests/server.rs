@@ -37,7 +37,7 @@ pub struct Listening {
 /// Whether the calling thread is of low priority.
 pub fn gives_way() -> bool {
     // SAFETY: it only asks for a number; 0 is the calling thread.
-    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) == 19 }
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) == tollgate_priority::NICENESS }
 }
 
 impl Listening {
