@@ -159,9 +159,14 @@ fn report(loaded: &Loaded, plugins: &Plugins, gateway: &Gateway) {
         let (file, kind) = (source.file.display(), plugin.kind());
         tracing::info!(plugin = source.name, %file, %kind, sha256 = plugin.sha256, "plugin loaded");
     }
+    let (region, suffix) = (&loaded.config.region, &loaded.config.host_suffix);
     for definition in &loaded.definitions {
+        let api_id = definition.api_id();
+        let host = (!definition.api.disable_execute_api_endpoint)
+            .then(|| format!("{api_id}.execute-api.{region}.{suffix}"));
         tracing::info!(
-            api_id = %definition.api_id(),
+            %api_id,
+            host,
             name = definition.api.name,
             stage = definition.stage_name(),
             definition = %definition.file.display(),

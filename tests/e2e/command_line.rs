@@ -148,7 +148,10 @@ fn a_configuration_that_cannot_be_meant_is_one_clear_line() {
         ),
         (format!("{listener}upstream_ca_file: bad.pem\n"), &["t.yaml", "upstream_ca_file", "bad.pem"]),
         (format!("{listener}access_log: {{format: '$context.status'}}\n"), &["t.yaml:2: access_log.format: ", "requestId"]),
-        (format!("{listener}access_log: {{destination: /nowhere/access.log}}\n"), &["/nowhere/access.log"]),
+        (
+            format!("{listener}management: 127.0.0.1:0\naccess_log: {{destination: /nowhere/access.log}}\n"),
+            &["/nowhere/access.log"],
+        ),
         (format!("{listener}log: {{level: inf}}\n"), &["t.yaml:2: log.level: "]),
         (
             format!("{listener}domain_names:\n- {{name: a.example, base_path_mappings: [{{api_id: nosuchapi0}}]}}\n"),

@@ -250,6 +250,33 @@ fn what_reaches_no_api_is_counted_by_reason() {
 }
 
 #[test]
+fn the_log_says_where_an_api_is_and_at_level_debug_what_is_none() {
+    let folder = Serve::new(api()).write();
+    let file = folder.path().join("tollgate.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("\nlog: {", "\nlog: {level: debug, ")).unwrap();
+    let gateway = Serve::start_again(folder);
+    let logged = |what: &str, message: &str| {
+        gateway.process.stderr_line(what, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == message).then_some(line)
+        })
+    };
+    let host = gateway.default_host();
+    assert_eq!(logged("where it serves", "serving")["host"], host);
+    assert_eq!(gateway.call(get("/prod/pets/7").host(&host)).status, 200);
+    gateway.call(get("/prod/pets?x=1").host("elsewhere.example"));
+    let refused = logged("what it refused", "request refused");
+    for (key, expected) in [
+        ("host", "elsewhere.example"),
+        ("path", "/prod/pets"),
+        ("cause", "no API, stage or mapping at this host and path"),
+    ] {
+        assert_eq!(refused[key], expected, "{refused}");
+    }
+}
+
+#[test]
 fn a_clients_words_are_no_labels() {
     let gateway = Gateway::dev(api());
     gateway.call(get("/secretpath").host("secrethost.example").header("User-Agent", "secretagent"));

@@ -51,8 +51,14 @@ impl LocalResponse {
 /// The one place that turns a refusal into a response. The refusal is left in the exchange for
 /// the log.
 pub fn refusal(head: &RequestHead, exchange: &mut Exchange, refusal: Refusal) -> LocalResponse {
-    if let Refusal::Gateway { cause: Some(cause), .. } = &refusal {
-        tracing::debug!(request_id = exchange.ids.request_id(), %cause, "request refused");
+    if let Refusal::Gateway { cause: Some(_), .. } | Refusal::NotLocated = &refusal {
+        tracing::debug!(
+            request_id = exchange.ids.request_id(),
+            host = %String::from_utf8_lossy(head.host().unwrap_or_default()),
+            path = %exchange.path,
+            cause = %refusal.log_message(),
+            "request refused"
+        );
     }
     exchange.refusal = Some(refusal);
     let exchange = &*exchange;
