@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::{LedgerError, Registry};
 
-/// What was counted is on disk within a second: this, and the time of writing.
+/// From the beginning of one write to that of the next. What was counted is on disk after this and
+/// the time of a write: within a second, if a write takes no longer than this.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Writes the ledger now and then, and once more when it stops.
@@ -22,8 +23,10 @@ impl Writer {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("usage".to_owned()).spawn(move || {
             let mut has_failed = false;
+            let mut begun = Instant::now();
             loop {
-                let waited = stopped.recv_timeout(INTERVAL);
+                let waited = stopped.recv_timeout(INTERVAL.saturating_sub(begun.elapsed()));
+                begun = Instant::now();
                 report(registry.flush(), &mut has_failed);
                 if waited != Err(RecvTimeoutError::Timeout) {
                     return;

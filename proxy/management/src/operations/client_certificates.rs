@@ -133,7 +133,13 @@ fn delete(context: &Context, call: &Call) -> Result<Answer, ApiError> {
 }
 
 fn certificate(unit: &mut Unit, call: &Call) -> Result<ClientCertificate, ApiError> {
-    let found = unit.get(&keys::client_certificate(call.part("clientcertificate_id")))?;
+    with_id(unit, call.part("clientcertificate_id"))
+}
+
+/// # Errors
+/// There is none with that id, or the store can't be read.
+pub(crate) fn with_id(unit: &mut Unit, id: &str) -> Result<ClientCertificate, ApiError> {
+    let found = unit.get(&keys::client_certificate(id))?;
     found.ok_or_else(|| ApiError::not_found("Invalid Client Certificate identifier specified"))
 }
 

@@ -12,7 +12,7 @@
 mod location;
 pub(super) mod import;
 mod entities;
-mod versions;
+pub(crate) mod versions;
 
 use http::Method;
 use serde_json::Value;

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::ApiError;
 use crate::input::Input;
 use crate::names::keys;
+use crate::operations::documentation::versions;
 use crate::operations::rest_apis::api;
 use crate::operations::{base_path_mappings, deployments, tags, usage_plans};
 use crate::patch::patches;
@@ -100,6 +101,9 @@ fn create(context: &Context, call: &Call) -> Result<Answer, ApiError> {
         let mut stage = new_stage(context, name.clone(), deployment_id.clone());
         stage.description = input.text("description")?;
         stage.documentation_version = input.text("documentationVersion")?;
+        if let Some(version) = &stage.documentation_version {
+            versions::named(unit, &api, version)?;
+        }
         stage.tags = tags::given(&input)?;
         settings_of(&mut stage, &input)?;
         if let Some(canary) = input.structure("canarySettings")? {

@@ -109,6 +109,16 @@ pub(super) fn delete(context: &Context, call: &Call) -> Result<Answer, ApiError>
 }
 
 fn version(unit: &mut Unit, api: &RestApi, call: &Call) -> Result<DocumentationVersion, ApiError> {
-    let found = unit.get(&keys::documentation_version(&api.id, call.part("doc_version")))?;
+    named(unit, api, call.part("doc_version"))
+}
+
+/// # Errors
+/// The API has none of that name, or the store can't be read.
+pub(crate) fn named(
+    unit: &mut Unit,
+    api: &RestApi,
+    name: &str,
+) -> Result<DocumentationVersion, ApiError> {
+    let found = unit.get(&keys::documentation_version(&api.id, name))?;
     found.ok_or_else(|| ApiError::not_found("Invalid Documentation version identifier specified"))
 }

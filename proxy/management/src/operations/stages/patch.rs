@@ -13,6 +13,8 @@ use super::{
     CACHE_CLUSTER_SIZES, check_deployment, check_variable, check_variables, percent, set_cache,
 };
 use crate::error::ApiError;
+use crate::operations::client_certificates;
+use crate::operations::documentation::versions;
 use crate::patch::{Op, Patch};
 use crate::unit::Unit;
 
@@ -66,8 +68,16 @@ fn replace(
         "cacheClusterSize" => {
             stage.cache_cluster_size = Some(patch.one_of(CACHE_CLUSTER_SIZES)?.to_owned());
         }
-        "clientCertificateId" => stage.client_certificate_id = text(),
-        "documentationVersion" => stage.documentation_version = text(),
+        "clientCertificateId" => {
+            let id = text();
+            id.as_deref().map(|id| client_certificates::with_id(unit, id)).transpose()?;
+            stage.client_certificate_id = id;
+        }
+        "documentationVersion" => {
+            let version = text();
+            version.as_deref().map(|name| versions::named(unit, api, name)).transpose()?;
+            stage.documentation_version = version;
+        }
         "tracingEnabled" => stage.tracing_enabled = patch.boolean()?,
         _ => return Err(invalid(patch)),
     }

@@ -80,3 +80,24 @@ fn a_stage_that_is_made_with_a_cache_has_one() {
     assert_eq!(off["cacheClusterStatus"], "NOT_AVAILABLE");
     assert_eq!(off.get("cacheClusterSize"), None);
 }
+
+#[test]
+fn what_a_stage_names_has_to_be_there() {
+    let (fixture, stages, deployment) = deployed();
+    let prod = format!("{stages}/prod");
+    for (path, message) in [
+        ("/clientCertificateId", "Invalid Client Certificate identifier specified"),
+        ("/documentationVersion", "Invalid Documentation version identifier specified"),
+    ] {
+        let refused = fixture.refused("PATCH", &prod, replace(path, "nosuch"));
+        assert_eq!(refused, format!("404 NotFoundException: {message}"));
+        fixture.ok("PATCH", &prod, replace(path, ""));
+    }
+    let create = json!({
+        "stageName": "beta", "deploymentId": deployment, "documentationVersion": "nosuch",
+    });
+    assert_eq!(
+        fixture.refused("POST", &stages, create),
+        "404 NotFoundException: Invalid Documentation version identifier specified"
+    );
+}
