@@ -337,13 +337,14 @@ class Flood(Rooted):
     quiet, shared = "no flood", ", one queue"
     # Without Tollgate's throttle, but dropped by as small a program as can be.
     least = "plain drop"
+    # With one queue, how much later answers come is the kernel's receiving: `least` shows it.
     goals = tuple(
         goal
         for rate in rates
-        for queues in ("", ", one queue")
         for goal in (
-            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on{queues}"),
-            Goal("of_quiet", 1.5, subject=f"{rate:,}/s, throttle on{queues}"),
+            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on"),
+            Goal("of_quiet", 1.5, subject=f"{rate:,}/s, throttle on"),
+            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on, one queue"),
         )
     )
     clients, every_ms, patience_ms = 4, 10, 1000
