@@ -341,10 +341,10 @@ class Flood(Rooted):
     goals = tuple(
         goal
         for rate in rates
+        for queues in ("", ", one queue")
         for goal in (
-            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on"),
-            Goal("of_quiet", 1.5, subject=f"{rate:,}/s, throttle on"),
-            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on, one queue"),
+            Goal("failed_percent", 0, subject=f"{rate:,}/s, throttle on{queues}"),
+            Goal("of_quiet", 1.5, subject=f"{rate:,}/s, throttle on{queues}"),
         )
     )
     clients, every_ms, patience_ms = 4, 10, 1000
