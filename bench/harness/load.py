@@ -39,11 +39,16 @@ class Load:
 
 
 def wrk(
-    setting: Setting, url: str, seconds: int, headers: dict[str, str] | None = None, **files: Path
+    setting: Setting,
+    url: str,
+    seconds: int,
+    headers: dict[str, str] | None = None,
+    connections: int = CONNECTIONS,
+    **files: Path,
 ) -> Load:
     """HTTP/1.1 on kept connections. Of `files`, `requests` is one for wrk.lua to cycle through,
     and `body` one to post."""
-    load = wrk_counting(setting, url, seconds, CONNECTIONS, headers, **files)
+    load = wrk_counting(setting, url, seconds, connections, headers, **files)
     if failed := load.errors + load.refused:
         raise MeasureError(f"{failed} requests failed, {load.requests - load.refused} did not")
     if not load.requests:

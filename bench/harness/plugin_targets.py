@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .install import ROOT
+from .load import CONNECTIONS
 from .machine import MeasureError
 from .targets import PROBE_SECONDS, Running, Setting, Target, answers
 
@@ -107,6 +108,7 @@ class Case:
     authorizer: str | None = None
     # Seconds for which the authorizer's decisions are kept.
     time_to_live: int = 0
+    connections: int = CONNECTIONS
 
     @property
     def security(self) -> str:
@@ -125,7 +127,10 @@ PLUGINS_OF_CASES = [
 ]
 CHAIN = tuple(plugin.name for plugin in FILTERS)
 NOTHING, UP, DOWN = "no plugin", "no plugin, 10 KB up", "no plugin, 10 KB down"
+ALONE = "no plugin, one at a time"
 TOLLGATE_CASES = [
+    Case(ALONE, connections=1),
+    Case("filter, one at a time", ALONE, transformers=CHAIN[:1], connections=1),
     Case(NOTHING),
     Case("filter", NOTHING, transformers=CHAIN[:1]),
     Case("2 filters", NOTHING, transformers=CHAIN[:2]),
@@ -140,7 +145,10 @@ TOLLGATE_CASES = [
     Case("transformer, 10 KB down", DOWN, origin_path="/record", transformers=("redactor",)),
 ]
 ENVOY_NOTHING = "envoy: no plugin"
+ENVOY_ALONE = "envoy: no plugin, one at a time"
 ENVOY_CASES = [
+    Case(ENVOY_ALONE, connections=1),
+    Case("envoy: filter, one at a time", ENVOY_ALONE, transformers=CHAIN[:1], connections=1),
     Case(ENVOY_NOTHING),
     Case("envoy: filter", ENVOY_NOTHING, transformers=CHAIN[:1]),
     Case("envoy: 2 filters", ENVOY_NOTHING, transformers=CHAIN[:2]),

@@ -67,8 +67,9 @@ class PluginCost(Scenario):
         Column("of_envoy", "/ envoy", 2),
     ]
     goals = (
+        Goal("added_us", 4, subject="filter, one at a time"),
+        Goal("of_envoy", 0.2, subject="filter, one at a time"),
         Goal("added_us", 4, subject="filter"),
-        Goal("of_envoy", 0.2, subject="filter"),
         Goal("further_us", 1, baseline="filter", subject="2 filters"),
         Goal("further_us", 1, baseline="filter", subject="4 filters"),
         Goal("added_us", 5, subject="authorizer"),
@@ -127,7 +128,8 @@ def measure_case(
 ) -> dict[str, float]:
     files = {"body": body} if case.verb == "post" else {}
     cpu_before = running.process.cpu_ns()
-    seen = load.wrk(setting, gateway.url(running, case), SLICE_SECONDS, REQUEST_HEADERS, **files)
+    url, connections = gateway.url(running, case), case.connections
+    seen = load.wrk(setting, url, SLICE_SECONDS, REQUEST_HEADERS, connections, **files)
     return {"cpu_us": (running.process.cpu_ns() - cpu_before) / 1000 / seen.requests}
 
 
@@ -137,6 +139,9 @@ def compare_chains(figures: Figures) -> None:
     def added(name: str) -> float | None:
         return figures.get(name, {}).get("added_us")
 
+    alone = "filter, one at a time"
+    if added(alone) is not None and (envoy := added(f"envoy: {alone}")):
+        figures[alone]["of_envoy"] = added(alone) / envoy
     for gateway in ("", "envoy: "):
         first = added(f"{gateway}filter")
         for name, further in (("filter", 0), ("2 filters", 1), ("4 filters", 3)):

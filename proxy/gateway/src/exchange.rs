@@ -79,7 +79,7 @@ pub struct Exchange {
     pub stage: Option<Arc<StageRuntime>>,
     pub route: Option<Found>,
     /// Only for methods that have transformers.
-    pub transformation: Option<Box<Transforming>>,
+    pub transformation: Option<Transforming>,
     pub base_path: Option<String>,
     /// What the API's resource policy says of the method.
     pub resource_policy: Evaluation,

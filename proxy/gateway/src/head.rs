@@ -238,6 +238,7 @@ impl RequestHead {
     }
 
     /// Whether a `Connection` field names the field `name`.
+    #[inline]
     pub fn is_nominated(&self, name: &[u8]) -> bool {
         self.nominates && is_nominated(&self.fields, &self.bytes, name)
     }
@@ -344,6 +345,7 @@ impl Default for ResponseHead {
 
 impl ResponseHead {
     /// Whether a `Connection` field names the field `name`.
+    #[inline]
     pub fn is_nominated(&self, name: &[u8]) -> bool {
         self.nominates && is_nominated(&self.fields, &self.bytes, name)
     }

@@ -11,6 +11,9 @@ use tollgate_model::compile::{CompiledStage, partition};
 /// 414 (auth §4).
 pub const MAXIMUM_METHOD_ARN: usize = 1_600;
 
+/// At least the bytes of an ARN that are the partition's, the service's and separators.
+const OTHER_PARTS: usize = 64;
+
 /// Displayed, the whole ARN.
 #[derive(Clone, Copy)]
 pub struct MethodArn<'a>([&'a str; 15]);
@@ -59,8 +62,18 @@ impl<'a> MethodArn<'a> {
         ])
     }
 
+    /// Whether the ARN is longer than [`MAXIMUM_METHOD_ARN`]. Hardly any is, which its parts' own
+    /// lengths tell without making it.
+    pub fn is_too_long(stage: &CompiledStage, method: &[u8], resource_path: &str) -> bool {
+        let CompiledStage { region, account_id, api_id, stage_name, .. } = stage;
+        let names = [&**region, account_id, &api_id.0, stage_name, resource_path];
+        let parts = names.iter().fold(method.len(), |sum, name| sum + name.len());
+        parts + OTHER_PARTS > MAXIMUM_METHOD_ARN
+            && MethodArn::new(stage, method, resource_path).len() > MAXIMUM_METHOD_ARN
+    }
+
     /// Bytes of the text.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.iter().map(|part| part.len()).sum()
     }
 

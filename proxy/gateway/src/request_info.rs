@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use smallvec::SmallVec;
 use tollgate_model::compile::path::decode;
 use tollgate_model::compile::{CompiledResource, CompiledStage, Found, PathParameters};
-use tollgate_plugin_host::{ClientCertificate, Headers, RequestInfo};
+use tollgate_plugin_host::{ClientCertificate, Headers, Http, RequestInfo};
 
 use crate::access_log::ContextVariable;
 use crate::context::{RequestFacts, write_request_variable};
@@ -21,22 +21,35 @@ use crate::snapshot::StageRuntime;
 use crate::transformation::heads::received;
 use crate::usage::{ApiKeyId, ApiKeyPlace};
 
-/// Room for the texts of most requests beside the other parts.
-const TEXT: usize = 256;
+/// Room for the targets of most requests.
+const TARGET: usize = 256;
 /// Room for what plugins add to the headers.
 const ROOM_BYTES: usize = 128;
 const ROOM_FIELDS: usize = 4;
 
-/// The request of an exchange as it is now, for plugins that may outlive it. One allocation,
-/// unless its texts are long.
-pub fn of(head: &RequestHead, exchange: &Exchange) -> Arc<dyn RequestInfo> {
-    let mut text = SmallVec::new();
+/// The request of an exchange as it is now, for plugins that may outlive it.
+pub fn http(head: &RequestHead, exchange: &Exchange) -> Arc<Http> {
+    Http::new(kept(head, exchange), headers(head, exchange))
+}
+
+fn kept(head: &RequestHead, exchange: &Exchange) -> KeptRequest {
+    let user_agent = head.known(Known::UserAgent);
+    let base_path = exchange.base_path.as_deref();
+    let mut text = Vec::with_capacity(
+        exchange.path.len()
+            + exchange.resource_path.len()
+            + base_path.map_or(0, str::len)
+            + head.method.len()
+            + method(head).len()
+            + head.host.map_or(0, Span::len)
+            + user_agent.map_or(0, <[u8]>::len),
+    );
     let mut keep = |part: &[u8]| {
         let start = text.len();
         text.extend_from_slice(part);
         Span::new(start..text.len())
     };
-    Arc::new(KeptRequest {
+    KeptRequest {
         client: exchange.client.clone(),
         ids: exchange.ids,
         started_at: exchange.started_at,
@@ -47,27 +60,27 @@ pub fn of(head: &RequestHead, exchange: &Exchange) -> Arc<dyn RequestInfo> {
         api_key: exchange.api_key,
         path: keep(exchange.path.as_bytes()),
         resource_path: keep(exchange.resource_path.as_bytes()),
-        base_path: exchange.base_path.as_ref().map(|base_path| keep(base_path.as_bytes())),
+        base_path: base_path.map(|base_path| keep(base_path.as_bytes())),
         method: keep(head.method()),
         routed_method: keep(method(head)),
         host: head.host().map(&mut keep),
-        user_agent: head.known(Known::UserAgent).map(&mut keep),
+        user_agent: user_agent.map(&mut keep),
         text,
-    })
+    }
 }
 
 /// The request's headers as plugins see them: `:method` (the one that was routed), `:path` (in
 /// canonical form, with the query as it came), `:authority` and `:scheme`, then all fields but
 /// those that are for the connection only.
-pub fn headers(head: &RequestHead, exchange: &Exchange) -> Headers {
+fn headers(head: &RequestHead, exchange: &Exchange) -> Headers {
     let (method, host) = (method(head), head.host().unwrap_or_default());
-    let mut target = SmallVec::<[u8; TEXT]>::from_slice(exchange.path.as_bytes());
+    let mut target = SmallVec::<[u8; TARGET]>::from_slice(exchange.path.as_bytes());
     if let Some(query) = head.query() {
         target.push(b'?');
         target.extend_from_slice(query);
     }
     let scheme: &[u8] = if exchange.client.tls.is_some() { b"https" } else { b"http" };
-    let pseudo: [(&[u8], &[u8]); 4] =
+    let pseudo: [(&'static [u8], &[u8]); 4] =
         [(b":method", method), (b":path", &target), (b":authority", host), (b":scheme", scheme)];
     let own: usize = pseudo.iter().map(|(name, value)| name.len() + value.len()).sum();
     let mut headers = Headers::with_capacity(
@@ -75,10 +88,10 @@ pub fn headers(head: &RequestHead, exchange: &Exchange) -> Headers {
         head.fields.len() + pseudo.len() + ROOM_FIELDS,
     );
     for (name, value) in pseudo {
-        headers.push(name, value);
+        headers.push_lower(name, value);
     }
     let visible = head.fields.iter().enumerate().filter(|(_, field)| {
-        !is_of_connection(field.known) && !head.is_nominated(head.name(field))
+        !(is_of_connection(field.known) || head.nominates && head.is_nominated(head.name(field)))
     });
     headers.receive(&head.bytes, visible.map(received));
     headers
@@ -108,7 +121,7 @@ struct KeptRequest {
     authorized: Option<Arc<Authorized>>,
     api_key: Option<ApiKeyPlace>,
     /// What the spans below point into.
-    text: SmallVec<[u8; TEXT]>,
+    text: Vec<u8>,
     path: Span,
     resource_path: Span,
     base_path: Option<Span>,
@@ -294,12 +307,13 @@ mod tests {
     #[test]
     fn a_request_can_be_asked_about_when_its_exchange_has_gone() {
         let stage = stage("{}", "type: token, authorizerUri: 'plugin:p'", &BTreeMap::new());
-        let long = "x".repeat(TEXT);
+        let long = "x".repeat(300);
         let fields = [("User-Agent", long.as_str()), ("X-HTTP-Method-Override", "PUT")];
         let head = head("POST", "/pets/a%20b?x=1", &fields);
         let exchange = exchange(&head, &stage);
         let id = exchange.ids.request_id().to_owned();
-        let info = of(&head, &exchange);
+        let http = http(&head, &exchange);
+        let info = &http.info;
         drop((head, exchange, stage));
 
         assert_eq!(info.request_id(), id);
@@ -357,8 +371,8 @@ mod tests {
                 ":path=/prod/pets/a?q=%61",
                 ":authority=api.example.com:8443",
                 ":scheme=https",
-                "host=api.example.com",
-                "x-a=1",
+                "Host=api.example.com",
+                "X-A=1",
                 "x-a=3"
             ]
         );

@@ -21,7 +21,7 @@ mod tests;
 use std::sync::Arc;
 
 use tollgate_model::api::GatewayResponseType;
-use tollgate_plugin_host::{ErrorKind, Headers, PluginError, Transformation, Verdict};
+use tollgate_plugin_host::{Changes, ErrorKind, Headers, PluginError, Transformation, Verdict};
 
 use crate::compression::ResponseCompression;
 use crate::exchange::Exchange;
@@ -122,11 +122,12 @@ pub fn write_request_back(head: &mut RequestHead, exchange: &mut Exchange) -> Re
     let transformation = transforming.transformation.clone();
     let mut state = transformation.http().state.lock();
     state.request_sent = true;
-    if !state.request_headers.is_modified() {
-        return Ok(());
-    }
-    let backend = BackendRequest::read(&state.request_headers, head, exchange)?;
+    let backend = match state.request_headers.changes() {
+        Changes::None | Changes::Added(_) | Changes::Fields => BackendRequest::default(),
+        Changes::Any => BackendRequest::read(&state.request_headers, head, exchange)?,
+    };
     heads::write_request(head, &state.request_headers);
+    drop(state);
     if let Some(transforming) = &mut exchange.transformation {
         transforming.backend = backend;
     }

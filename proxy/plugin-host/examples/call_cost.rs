@@ -16,8 +16,8 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use tollgate_plugin_host::config::{Isolation, PluginSettings};
 use tollgate_plugin_host::{
-    AuthorizerCall, AuthorizerDecision, BodyNeed, ClientCertificate, HostConfig, Http, Plugin,
-    PluginHost, PluginSlot, PluginSource, RequestInfo, Transformation,
+    AuthorizerCall, AuthorizerDecision, BodyNeed, ClientCertificate, Headers, HostConfig, Http,
+    Plugin, PluginHost, PluginSlot, PluginSource, RequestInfo, Transformation,
 };
 
 const ROUNDS: u32 = 5;
@@ -101,7 +101,7 @@ async fn authorize(plugin: &Plugin) {
 }
 
 async fn transform(attached: &[PluginSlot], body: Option<&[u8]>) {
-    let transformation = Transformation::new(Arc::new(Info), attached);
+    let transformation = Transformation::new(Http::new(Info, Headers::default()), attached);
     fill(transformation.http());
     transformation.request_headers(body.is_none()).await.expect("the plugin works");
     if let Some(body) = body {
@@ -124,7 +124,7 @@ fn body() -> Vec<u8> {
 }
 
 fn http() -> Arc<Http> {
-    let http = Http::new(Arc::new(Info));
+    let http = Http::new(Info, Headers::default());
     fill(&http);
     http
 }

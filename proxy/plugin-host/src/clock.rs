@@ -1,15 +1,15 @@
 //! How much of a call's time the guest ran.
 //!
 //! Epochs tick by the wall clock, but a limit of CPU time must not hit a plugin whose thread got
-//! no CPU for a while. So a call that goes on for longer than [`UNMEASURED`], as few do, is from
-//! then on measured by its thread's own CPU time; until then that costs nothing.
+//! no CPU for a while. So a call that is still under way after [`UNMEASURED`], as few are, is from
+//! the next tick on measured by its thread's own CPU time; until then that costs nothing.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use crate::engine::{MOST_TICKS_UNSEEN, deadline_ticks, keep_ticking};
+use crate::engine::{MOST_TICKS_UNSEEN, deadline_ticks, keep_ticking, watch};
 
 const UNMEASURED: Duration = Duration::from_millis(2);
 
@@ -36,12 +36,12 @@ impl CallClock {
         Self { left: cpu_time, since: Since::Moment(now) }
     }
 
-    /// Ticks until it has to be looked at.
-    pub(crate) fn ticks(&self) -> u64 {
-        deadline_ticks(match self.since {
-            Since::Moment(_) => self.left.min(UNMEASURED),
-            Since::Measured(_) => self.left,
-        })
+    /// Whether the guest has hardly begun to run.
+    fn is_young(&self) -> bool {
+        match self.since {
+            Since::Moment(moment) => moment.elapsed() < self.left.min(UNMEASURED),
+            Since::Measured(_) => false,
+        }
     }
 
     /// Takes off what the guest used since this was last called.
@@ -67,11 +67,15 @@ pub(crate) fn stop_when_used_up<T: Timed>(store: &mut Store<T>) {
     store.epoch_deadline_callback(|mut store| {
         keep_ticking();
         let clock = store.data_mut().clock();
-        clock.account();
-        match clock.left {
-            Duration::ZERO => Ok(UpdateDeadline::Interrupt),
-            _ => Ok(UpdateDeadline::Continue(clock.ticks().min(MOST_TICKS_UNSEEN))),
+        if clock.is_young() {
+            return Ok(UpdateDeadline::Continue(1));
         }
+        clock.account();
+        if clock.left.is_zero() {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        watch();
+        Ok(UpdateDeadline::Continue(deadline_ticks(clock.left).min(MOST_TICKS_UNSEEN)))
     });
 }
 
@@ -82,11 +86,9 @@ pub(crate) async fn wait_for<T: Timed, R>(
 ) -> R {
     store.data_mut().clock().account();
     let result = future.await;
-    let clock = store.data_mut().clock();
-    clock.since = Since::Moment(Instant::now());
-    let ticks = clock.ticks();
+    store.data_mut().clock().since = Since::Moment(Instant::now());
     keep_ticking();
-    store.set_epoch_deadline(ticks);
+    store.set_epoch_deadline(1);
     result
 }
 
@@ -97,8 +99,9 @@ mod tests {
     #[test]
     fn only_cpu_time_counts_after_the_first_look() {
         let mut clock = CallClock::start(Instant::now(), Duration::from_millis(20));
-        assert_eq!(clock.ticks(), deadline_ticks(UNMEASURED));
+        assert!(clock.is_young());
         std::thread::sleep(2 * UNMEASURED);
+        assert!(!clock.is_young());
         clock.account();
         assert_eq!(clock.left, Duration::from_millis(18));
         std::thread::sleep(Duration::from_millis(30));
@@ -109,7 +112,7 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(20));
             clock.account();
         }
-        let short = CallClock::start(Instant::now(), Duration::from_millis(1));
-        assert_eq!(short.ticks(), deadline_ticks(Duration::from_millis(1)));
+        let used_up = CallClock::start(Instant::now(), Duration::ZERO);
+        assert!(!used_up.is_young());
     }
 }

@@ -3,8 +3,9 @@
 //! An engine fixes how much stack a call may use, so there is one for each distinct
 //! [`crate::config::PluginLimits::stack`], made when a plugin first needs it and shared by all
 //! hosts of the process: what engines mostly take is address space, of which a process has one.
-//! One thread moves on the epochs of all engines that plugins use. It rests while nothing runs, and
-//! ends when there are no engines.
+//! One thread moves on the epochs of all engines that plugins use: slowly while calls are as short
+//! as most, faster while one of them is long. It rests while nothing runs, and ends when there are
+//! no engines.
 
 use std::num::NonZeroUsize;
 use std::ops::Deref;
@@ -21,15 +22,19 @@ use wasmtime::{
 
 use crate::limits;
 
-/// How often the epoch moves on: the grain of CPU time limits. Each tick wakes a thread, which
-/// takes about a hundredth of a core's time.
-pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(2);
-/// Epochs stand still when nothing has begun to run for so many ticks.
-const TICKS_TO_REST: u32 = 256;
-/// A call that goes on for longer says so at least this often.
-pub(crate) const MOST_TICKS_UNSEEN: u64 = TICKS_TO_REST as u64 / 2;
+/// How often calls under way are looked at. Each look wakes a thread, which in a virtual machine
+/// can take 30 µs from requests.
+const PATROL: Duration = Duration::from_millis(6);
+/// How often a call is looked at that [`watch`] was called for: the grain of CPU time limits.
+pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(1);
+/// Epochs stand still when nothing has begun to run for this long.
+const REST_AFTER: Duration = Duration::from_millis(500);
+/// A call that is watched says so at least this often.
+pub(crate) const MOST_TICKS_UNSEEN: u64 = 8;
+/// Ticks for which a call is watched that says so once.
+const TICKS_WATCHED: u64 = 2 * MOST_TICKS_UNSEEN;
 
-/// The epoch ticks after which a call that may run for `cpu_time` is stopped.
+/// The epoch ticks after which a watched call that may go on for `cpu_time` is stopped.
 pub(crate) fn deadline_ticks(cpu_time: Duration) -> u64 {
     let ticks = cpu_time.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
     // One more: the current tick has begun already.
@@ -46,11 +51,11 @@ pub(crate) struct TickedEngine {
 }
 
 impl TickedEngine {
-    /// To be called before a call, or an instance's start: the store's clock is looked at after
-    /// so many ticks.
-    pub(crate) fn begin<T>(&self, store: &mut Store<T>, ticks: u64) {
+    /// To be called before a call, or an instance's start: the store's clock is looked at when the
+    /// epoch next moves on.
+    pub(crate) fn begin<T>(&self, store: &mut Store<T>) {
         keep_ticking();
-        store.set_epoch_deadline(ticks);
+        store.set_epoch_deadline(1);
         // Code that is measured needs fuel to run at all.
         if self.measures_fuel {
             // It only fails for engines without fuel.
@@ -80,14 +85,22 @@ struct Engines {
     ticker: Option<Thread>,
 }
 
-/// Whether epochs have to move on.
-static TICKER: Ticker =
-    Ticker { is_needed: AtomicBool::new(true), is_resting: AtomicBool::new(false) };
+/// Whether epochs have to move on, and how fast.
+static TICKER: Ticker = Ticker {
+    is_needed: AtomicBool::new(true),
+    is_watching: AtomicBool::new(false),
+    is_resting: AtomicBool::new(false),
+    is_patrolling: AtomicBool::new(false),
+};
 
 struct Ticker {
     /// Something has run since the ticking thread looked last.
     is_needed: AtomicBool,
+    /// A call has gone on for long, and asks for the fine pace.
+    is_watching: AtomicBool,
+    /// What the ticking thread does.
     is_resting: AtomicBool,
+    is_patrolling: AtomicBool,
 }
 
 impl Ticker {
@@ -96,9 +109,13 @@ impl Ticker {
     #[cold]
     fn need(&self) {
         self.is_needed.store(true, Ordering::SeqCst);
-        if self.is_resting.load(Ordering::SeqCst)
-            && let Some(thread) = &ENGINES.lock().ticker
-        {
+        if self.is_resting.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &ENGINES.lock().ticker {
             thread.unpark();
         }
     }
@@ -117,6 +134,16 @@ impl Ticker {
 pub(crate) fn keep_ticking() {
     if !TICKER.is_needed.load(Ordering::Relaxed) {
         TICKER.need();
+    }
+}
+
+/// Says that a call has gone on for longer than most, so that epochs have to move on each
+/// [`EPOCH_TICK`] from now on.
+pub(crate) fn watch() {
+    TICKER.is_watching.store(true, Ordering::Relaxed);
+    // Should this be missed, the next look sees it.
+    if TICKER.is_patrolling.swap(false, Ordering::Relaxed) {
+        TICKER.wake();
     }
 }
 
@@ -152,30 +179,32 @@ pub(crate) fn for_stack(stack: usize, measures_fuel: bool) -> Result<Arc<TickedE
     Ok(engine)
 }
 
-/// Ticks that are made up for at once.
-const MOST_TICKS: u32 = 10;
-
 /// The ticking thread: until no engine is in use.
 fn tick() {
-    let mut next = Instant::now() + EPOCH_TICK;
-    let mut idle = 0;
+    let (mut watched, mut idle) = (0, Duration::ZERO);
     loop {
-        idle = if TICKER.is_needed.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
-        if idle > TICKS_TO_REST {
+        watched = match TICKER.is_watching.swap(false, Ordering::Relaxed) {
+            true => TICKS_WATCHED,
+            false => watched - watched.min(1),
+        };
+        let pace = if watched > 0 { EPOCH_TICK } else { PATROL };
+        idle = match TICKER.is_needed.swap(false, Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => idle + pace,
+        };
+        if idle > REST_AFTER {
             TICKER.rest();
-            next = Instant::now() + EPOCH_TICK;
         }
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        // Ticks that are due, so that a clock that got no CPU for a moment doesn't go slow. Not
-        // all: calls that began while it stood still were given their deadlines by it, and would
-        // be stopped too early by as much.
-        let now = Instant::now();
-        let mut due = 0;
-        while next <= now && due < MOST_TICKS {
-            next += EPOCH_TICK;
-            due += 1;
-        }
-        next = next.max(now);
+        let begun = Instant::now();
+        TICKER.is_patrolling.store(pace == PATROL, Ordering::Relaxed);
+        std::thread::park_timeout(pace);
+        // A tick too early stops nothing, as clocks are looked at then; one too late would. What
+        // this thread missed while it got no CPU is made up for.
+        let due = match watched {
+            0 => 1,
+            _ => (begun.elapsed().as_nanos() / EPOCH_TICK.as_nanos())
+                .clamp(1, MOST_TICKS_UNSEEN.into()),
+        };
         // Taken out of the lock: the last handle of an engine may be dropped here.
         let mut in_use = Vec::new();
         {
@@ -286,6 +315,7 @@ mod tests {
     use wasmtime::{Instance, Module, Store, Trap};
 
     use super::*;
+    use crate::clock::{CallClock, Timed, stop_when_used_up};
 
     #[test]
     fn plugins_with_the_same_stack_share_an_engine() {
@@ -294,16 +324,31 @@ mod tests {
         assert!(!Arc::ptr_eq(&one, &for_stack(limits::STACK + 1, false).unwrap()));
     }
 
+    struct Guest(CallClock);
+
+    impl Timed for Guest {
+        fn clock(&mut self) -> &mut CallClock {
+            &mut self.0
+        }
+    }
+
+    fn store(engine: &TickedEngine, cpu_time: Duration) -> Store<Guest> {
+        let clock = CallClock::start(Instant::now(), cpu_time);
+        let mut store = Store::new(engine, Guest(clock));
+        stop_when_used_up(&mut store);
+        engine.begin(&mut store);
+        store
+    }
+
     #[test]
     fn a_busy_loop_is_stopped_when_its_time_is_over() {
         let engine = for_stack(limits::STACK, false).unwrap();
         let wat = "(module (func (export \"run\") (loop br 0)))";
         let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
         for cpu_time in [Duration::from_millis(1), Duration::from_millis(50)] {
-            let mut store = Store::new(&engine, ());
             // The time runs from here on, so also while the instance is made.
             let begin = Instant::now();
-            engine.begin(&mut store, deadline_ticks(cpu_time));
+            let mut store = store(&engine, cpu_time);
             let instance = Instance::new(&mut store, &module, &[]).unwrap();
             let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
             let error = run.call(&mut store, ()).unwrap_err();
@@ -325,8 +370,7 @@ mod tests {
             assert!(begin.elapsed() < Duration::from_secs(60), "something always runs");
             std::thread::sleep(EPOCH_TICK);
         }
-        let mut store = Store::new(&engine, ());
-        engine.begin(&mut store, 2);
+        let mut store = store(&engine, Duration::from_millis(2));
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
         let error = run.call(&mut store, ()).unwrap_err();
@@ -336,7 +380,7 @@ mod tests {
     #[test]
     fn a_limit_is_rounded_up_to_ticks_and_never_short() {
         let ticks = |microseconds| deadline_ticks(Duration::from_micros(microseconds));
-        assert_eq!([ticks(1), ticks(2_000), ticks(2_001)], [2, 2, 3]);
+        assert_eq!([ticks(1), ticks(1_000), ticks(1_001)], [2, 2, 3]);
         assert_eq!(deadline_ticks(Duration::MAX), u64::MAX);
     }
 

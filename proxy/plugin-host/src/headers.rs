@@ -2,13 +2,32 @@
 
 use std::ops::Range;
 
-/// Headers in order, repeated ones apart; names in lower case. Pseudo-headers (`:path`) are
-/// ordinary entries, first.
+/// Headers in order, repeated ones apart. Names are in lower case, but those that were received
+/// with a head and are as they were: they are so where plugins get them. Pseudo-headers (`:path`)
+/// are ordinary entries, first.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    modified: bool,
+    changes: Changes,
+}
+
+/// What plugins did to a list of headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changes {
+    #[default]
+    None,
+    /// Entries from this number on were added, and all before it are as received.
+    Added(usize),
+    /// Fields, but no pseudo-headers.
+    Fields,
+    Any,
+}
+
+impl Changes {
+    fn of(name: &[u8]) -> Self {
+        if name.starts_with(b":") { Self::Any } else { Self::Fields }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +57,7 @@ impl Headers {
         Self {
             bytes: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(count),
-            modified: false,
+            changes: Changes::None,
         }
     }
 
@@ -54,19 +73,23 @@ impl Headers {
         self.entries.push(Entry { name, value, place });
     }
 
-    /// Adds fields of a head: its bytes are copied all at once.
+    /// The same for a name that is in lower case.
+    #[inline]
+    pub fn push_lower(&mut self, name: &'static [u8], value: &[u8]) {
+        let (name, value) = (self.store(name), self.store(value));
+        self.entries.push(Entry { name, value, place: NOWHERE });
+    }
+
+    /// Adds fields of a head: its bytes are copied all at once, and names stay as they are.
+    #[inline]
     pub fn receive(&mut self, head: &[u8], fields: impl IntoIterator<Item = ReceivedField>) {
         let (offset, _) = self.store(head);
         let moved = |(start, end): Span| (start + offset, end + offset);
-        for field in fields {
-            let entry = Entry {
-                name: moved(field.name),
-                value: moved(field.value),
-                place: field.place as u32,
-            };
-            lower_case(&mut self.bytes[range(entry.name)]);
-            self.entries.push(entry);
-        }
+        self.entries.extend(fields.into_iter().map(|field| Entry {
+            name: moved(field.name),
+            value: moved(field.value),
+            place: field.place as u32,
+        }));
     }
 
     /// Makes room for `count` entries and `bytes` more.
@@ -75,6 +98,7 @@ impl Headers {
         self.entries.reserve(count);
     }
 
+    #[inline]
     fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytes);
@@ -91,6 +115,12 @@ impl Headers {
 
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// At least as many bytes as [`Self::size`]: what was replaced or removed counts too, and
+    /// what lies between a head's fields.
+    pub fn stored(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Bytes of all names and values.
@@ -129,18 +159,23 @@ impl Headers {
 
     /// Adds a value.
     pub fn append(&mut self, name: &[u8], value: &[u8]) {
+        if self.changes == Changes::None {
+            self.changes = Changes::Added(self.entries.len());
+        }
         self.push(name, value);
-        self.modified = true;
     }
 
     /// Leaves exactly this value, at the place of the first.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let first = self.entries.iter().position(|entry| self.is(entry, name));
         let Some(first) = first else { return self.append(name, value) };
-        self.modified = true;
+        if !matches!(self.changes, Changes::Added(from) if from <= first) {
+            self.changes = self.changes.max(Changes::of(name));
+        }
         let value = self.store(value);
         let entry = &mut self.entries[first];
         (entry.value, entry.place) = (value, NOWHERE);
+        lower_case(&mut self.bytes[range(entry.name)]);
         let mut at = 0;
         let bytes = &self.bytes;
         self.entries.retain(|entry| {
@@ -154,14 +189,17 @@ impl Headers {
         let before = self.entries.len();
         let bytes = &self.bytes;
         self.entries.retain(|entry| !is_named(bytes, entry, name));
-        self.modified |= self.entries.len() != before;
-        self.entries.len() != before
+        let removes = self.entries.len() != before;
+        if removes {
+            self.changes = self.changes.max(Changes::of(name));
+        }
+        removes
     }
 
     /// Replaces everything. What is there already keeps its place.
     pub fn replace_all<'h>(&mut self, entries: impl IntoIterator<Item = (&'h [u8], &'h [u8])>) {
         let before = std::mem::take(self);
-        self.modified = true;
+        self.changes = Changes::Any;
         // Most are untouched, so the next one is where the last one's successor was.
         let mut next = 0;
         for (name, value) in entries {
@@ -179,26 +217,40 @@ impl Headers {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
-        self.modified = false;
+        self.changes = Changes::None;
+    }
+
+    /// What was changed since it was filled.
+    pub fn changes(&self) -> Changes {
+        self.changes
     }
 
     /// Whether anything was changed since it was filled.
     pub fn is_modified(&self) -> bool {
-        self.modified
+        self.changes != Changes::None
+    }
+
+    /// The entries from a number on.
+    pub fn from(&self, number: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let entries = self.entries.get(number..).unwrap_or_default();
+        entries.iter().map(|entry| (self.of(entry.name), self.of(entry.value)))
     }
 }
 
-/// `make_ascii_lowercase` for names, which are short: eight bytes at once, of which the last eight
-/// may be some of the first again.
-fn lower_case(name: &mut [u8]) {
+/// `make_ascii_lowercase` for names, which are short: eight bytes at once, of which the last may
+/// be some of the first again.
+pub(crate) fn lower_case(name: &mut [u8]) {
     let length = name.len();
     if length < 8 {
         return name.make_ascii_lowercase();
     }
-    for at in (0..length - 8).step_by(8).chain([length - 8]) {
-        if let Some(eight) = name[at..].first_chunk_mut() {
-            *eight = lower_case_eight(u64::from_le_bytes(*eight)).to_le_bytes();
-        }
+    let mut at = 0;
+    while let Some(eight) = name.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *eight = lower_case_eight(u64::from_le_bytes(*eight)).to_le_bytes();
+        at += 8;
+    }
+    if let Some(eight) = name[length - 8..].first_chunk_mut() {
+        *eight = lower_case_eight(u64::from_le_bytes(*eight)).to_le_bytes();
     }
 }
 
@@ -276,11 +328,11 @@ mod tests {
                 .map(|(at, name, value)| format!("{at:?} {}={}", text(name), text(value)))
                 .collect()
         };
-        let received = ["None :path=/", "Some(0) a=1", "Some(1) b=2", "Some(3) c=3"];
+        let received = ["None :path=/", "Some(0) A=1", "Some(1) B=2", "Some(3) C=3"];
         assert_eq!(places(&headers), received);
         headers.set(b"B", b"9");
         headers.append(b"d", b"4");
-        let edited = ["None :path=/", "Some(0) a=1", "None b=9", "Some(3) c=3", "None d=4"];
+        let edited = ["None :path=/", "Some(0) A=1", "None b=9", "Some(3) C=3", "None d=4"];
         assert_eq!(places(&headers), edited);
         let pairs: [(&[u8], &[u8]); 3] = [(b"c", b"3"), (b"A", b"1"), (b"a", b"1")];
         headers.replace_all(pairs);

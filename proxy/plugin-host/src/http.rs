@@ -52,10 +52,10 @@ pub struct ClientCertificate<'a> {
 }
 
 /// One exchange, shared by its plugins.
-pub struct Http {
-    pub info: Arc<dyn RequestInfo>,
+pub struct Http<I: ?Sized = dyn RequestInfo> {
     /// Locked for the time of one host call or one edit, never across a wait.
     pub state: Mutex<HttpState>,
+    pub info: I,
 }
 
 /// A key and its value.
@@ -105,8 +105,9 @@ impl HttpState {
 }
 
 impl Http {
-    pub fn new(info: Arc<dyn RequestInfo>) -> Arc<Self> {
-        Arc::new(Self { info, state: Mutex::new(HttpState::default()) })
+    pub fn new(info: impl RequestInfo + 'static, request_headers: Headers) -> Arc<Self> {
+        let state = HttpState { request_headers, ..HttpState::default() };
+        Arc::new(Http { state: Mutex::new(state), info })
     }
 }
 

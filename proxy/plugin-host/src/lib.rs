@@ -40,7 +40,7 @@ mod transformation;
 mod trap;
 
 pub use error::{ErrorKind, LoadError, PluginError};
-pub use headers::{Headers, ReceivedField};
+pub use headers::{Changes, Headers, ReceivedField};
 pub use host::{HostConfig, PluginHost};
 pub use http::{BodyNeed, ClientCertificate, Http, HttpState, Reply, RequestInfo};
 pub use inspect::{Abi, Inspection, PluginKind, inspect};

@@ -15,10 +15,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use smallvec::SmallVec;
+
 use crate::config::OnError;
 use crate::plugin::Code;
 use crate::{BodyNeed, ErrorKind, Headers, Http, HttpState, PluginError, PluginSlot, Reply};
-use crate::{RequestInfo, component, proxy_wasm};
+use crate::{component, proxy_wasm};
 
 /// What becomes of the exchange.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub type Attached = Vec<PluginSlot>;
 /// run at the same time. Dropping it ends the plugins' streams.
 pub struct Transformation {
     http: Arc<Http>,
-    links: Vec<Link>,
+    links: SmallVec<[Link; 1]>,
     /// How many plugins, from the first on, met the request.
     met: AtomicUsize,
     /// How many plugins, from the first on, a response still has to go through.
@@ -90,12 +92,10 @@ enum Side {
 }
 
 impl Transformation {
-    /// Takes the plugins' versions in use now. The request's headers have to be put in
-    /// [`Http::state`] next.
-    pub fn new(info: Arc<dyn RequestInfo>, attached: &[PluginSlot]) -> Self {
-        let http = Http::new(info);
+    /// Takes the plugins' versions in use now.
+    pub fn new(http: Arc<Http>, attached: &[PluginSlot]) -> Self {
         let link = |slot: &PluginSlot| {
-            let plugin = slot.current();
+            let plugin = slot.peek();
             let stream = match &plugin.code {
                 Code::Transformer(it) => Stream::Component(it.stream(http.clone())),
                 Code::ProxyWasm(it) => Stream::ProxyWasm(it.stream(http.clone())),
@@ -107,7 +107,7 @@ impl Transformation {
         Self::of(http, links)
     }
 
-    fn of(http: Arc<Http>, links: Vec<Link>) -> Self {
+    fn of(http: Arc<Http>, links: SmallVec<[Link; 1]>) -> Self {
         Self {
             http,
             links,

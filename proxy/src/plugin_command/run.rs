@@ -77,16 +77,15 @@ pub async fn run(plugin: &Arc<Plugin>, request: TestRequest, log: &Log) -> Outco
 async fn authorize(plugin: &Plugin, request: TestRequest) -> Result<Action, PluginError> {
     let headers = request.header_list();
     let body = plugin.settings().body.then(|| request.body());
-    let http = Http::new(Arc::new(request));
-    http.state.lock().request_headers = headers;
+    let http = Http::new(request, headers);
     plugin.authorize(AuthorizerCall { http, body }).await.map(Action::Decision)
 }
 
 async fn transform(plugin: &Arc<Plugin>, request: TestRequest) -> Result<Action, PluginError> {
     let (headers, body) = (request.header_list(), request.body());
     let response = request.response.clone();
-    let transformation = Transformation::new(Arc::new(request), &[PluginSlot::new(plugin.clone())]);
-    transformation.http().state.lock().request_headers = headers.clone();
+    let http = Http::new(request, headers.clone());
+    let transformation = Transformation::new(http, &[PluginSlot::new(plugin.clone())]);
     let result = sides(&transformation, &headers, body, response).await;
     transformation.finish();
     result

@@ -229,8 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let checked = match phases::check(&mut self.head, &mut self.exchange) {
             Ok(Checked::Passed) => Ok(None),
-            // Apart, so that connections don't carry the state of what few requests do.
-            Ok(Checked::Consult(first)) => Box::pin(self.consult(first)).await,
+            Ok(Checked::Consult(first)) => self.consult(first).await,
             Err(refusal) => Err(refusal),
         };
         let body = match checked {

@@ -103,8 +103,7 @@ impl Stream {
         }
         let checked = match phases::check(&mut self.head, &mut self.exchange) {
             Ok(Checked::Passed) => Ok(None),
-            // Apart, so that streams don't carry the state of what few requests do.
-            Ok(Checked::Consult(first)) => Box::pin(self.consult(first)).await,
+            Ok(Checked::Consult(first)) => self.consult(first).await,
             Err(refusal) => Err(refusal),
         };
         let body = match checked {

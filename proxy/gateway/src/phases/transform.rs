@@ -73,23 +73,19 @@ fn begin(head: &RequestHead, exchange: &mut Exchange) -> Result<Arc<Transformati
             ));
         }
     };
-    let info = request_info::of(head, exchange);
-    let transformation = Arc::new(Transformation::new(info, attached));
-    {
-        let mut state = transformation.http().state.lock();
-        state.request_headers = request_info::headers(head, exchange);
-        if head.known(Known::ContentEncoding).is_some() {
-            // They see the body decoded.
-            state.request_headers.remove(b"content-encoding");
-        }
+    let http = request_info::http(head, exchange);
+    if head.known(Known::ContentEncoding).is_some() {
+        // They see the body decoded.
+        http.state.lock().request_headers.remove(b"content-encoding");
     }
-    exchange.transformation = Some(Box::new(Transforming {
+    let transformation = Arc::new(Transformation::new(http, attached));
+    exchange.transformation = Some(Transforming {
         transformation: transformation.clone(),
         request_body: false,
         to_head: head.method() == b"HEAD",
         backend: BackendRequest::default(),
         compression: super::response_compression(head, exchange),
-    }));
+    });
     Ok(transformation)
 }
 

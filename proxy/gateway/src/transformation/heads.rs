@@ -4,7 +4,7 @@
 //! that a transformer which adds one header costs one header. Fields that the gateway owns
 //! ([`Known::is_of_the_gateway`]) stay as they are, whatever plugins make of them.
 
-use tollgate_plugin_host::{Headers, ReceivedField};
+use tollgate_plugin_host::{Changes, Headers, ReceivedField};
 
 use crate::head::{Field, Known, RequestHead, ResponseHead, append};
 use crate::http1::body::Trailers;
@@ -18,11 +18,10 @@ const ROOM_FIELDS: usize = 4;
 /// Puts the fields that plugins left in a request's head.
 pub fn write_request(head: &mut RequestHead, headers: &Headers) {
     let from = head.bytes.len();
-    let fields = merge(&head.fields, &mut head.bytes, headers, RequestHead::is_fixed);
+    write(&mut head.fields, &mut head.bytes, headers, RequestHead::is_fixed);
     if head.bytes.len() > from {
         head.edited_from = head.edited_from.min(from as u32);
     }
-    head.fields = fields;
 }
 
 /// The headers of a backend's response as plugins see them, `:status` first.
@@ -32,7 +31,7 @@ pub fn read_response(head: &ResponseHead, headers: &mut Headers) {
     push_status(head.status, headers);
     let visible = head.fields.iter().enumerate().filter(|(_, field)| {
         let of_connection = field.known.is_of_the_gateway() && field.known != Known::ContentLength;
-        !of_connection && !head.is_nominated(head.name(field))
+        !(of_connection || head.nominates && head.is_nominated(head.name(field)))
     });
     headers.receive(&head.bytes, visible.map(received));
 }
@@ -45,7 +44,7 @@ pub fn received((place, field): (usize, &Field)) -> ReceivedField {
 
 /// Puts the fields that plugins left in a backend's response.
 pub fn write_response(head: &mut ResponseHead, headers: &Headers) {
-    head.fields = merge(&head.fields, &mut head.bytes, headers, Known::is_of_the_gateway);
+    write(&mut head.fields, &mut head.bytes, headers, Known::is_of_the_gateway);
 }
 
 /// The headers of the gateway's own response as plugins see them, `:status` first.
@@ -108,7 +107,7 @@ pub fn write_trailers(headers: &Headers) -> Trailers {
 }
 
 fn push_status(status: u16, headers: &mut Headers) {
-    headers.push(b":status", itoa::Buffer::new().format(status).as_bytes());
+    headers.push_lower(b":status", itoa::Buffer::new().format(status).as_bytes());
 }
 
 /// What plugins left but pseudo-headers, and what no header can be.
@@ -123,30 +122,51 @@ fn is_field(name: &[u8], value: &[u8]) -> bool {
         && value.iter().fold(true, |all, byte| all & is_field_value(*byte))
 }
 
-/// The fields of a head after plugins had it: what they left as it was received, and what they
-/// wrote, which is added to the head's bytes.
-fn merge(
-    before: &[Field],
+/// Makes a head's fields what plugins left: those as they were received keep their places in its
+/// bytes, and what was written is added to them.
+fn write(
+    fields: &mut Vec<Field>,
     bytes: &mut Vec<u8>,
     headers: &Headers,
     is_fixed: impl Fn(Known) -> bool,
-) -> Vec<Field> {
-    let mut merged = Vec::with_capacity(before.len() + headers.len());
-    merged.extend(before.iter().filter(|field| is_fixed(field.known)));
-    for (place, name, value) in headers.placed() {
-        if let Some(field) = place.and_then(|place| before.get(place)) {
-            if !is_fixed(field.known) {
-                merged.push(*field);
+) {
+    match headers.changes() {
+        Changes::None => {}
+        Changes::Added(from) => {
+            for (name, value) in headers.from(from) {
+                add(fields, bytes, (name, value), &is_fixed);
             }
-        } else if is_field(name, value) {
-            let known = Known::of(name);
-            if !is_fixed(known) {
-                let (name, value) = (append(bytes, name), append(bytes, value));
-                merged.push(Field { name, value, known });
+        }
+        Changes::Fields | Changes::Any => {
+            let before = std::mem::take(fields);
+            fields.reserve(before.len() + headers.len());
+            fields.extend(before.iter().filter(|field| is_fixed(field.known)));
+            for (place, name, value) in headers.placed() {
+                match place.and_then(|place| before.get(place)) {
+                    Some(field) if is_fixed(field.known) => {}
+                    Some(field) => fields.push(*field),
+                    None => add(fields, bytes, (name, value), &is_fixed),
+                }
             }
         }
     }
-    merged
+}
+
+/// Adds a field that plugins wrote, if it is one and is theirs to write.
+fn add(
+    fields: &mut Vec<Field>,
+    bytes: &mut Vec<u8>,
+    (name, value): (&[u8], &[u8]),
+    is_fixed: impl Fn(Known) -> bool,
+) {
+    if !is_field(name, value) {
+        return;
+    }
+    let known = Known::of(name);
+    if !is_fixed(known) {
+        let (name, value) = (append(bytes, name), append(bytes, value));
+        fields.push(Field { name, value, known });
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_plugin_host::{BodyNeed, Transformation};
+use tollgate_plugin_host::{BodyNeed, Changes, Transformation};
 
 use super::{Side, heads, is_small, response_status, settle};
 use crate::compression::{Compressing, ResponseCompression};
@@ -81,9 +81,7 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
         head: &mut ResponseHead,
     ) -> Result<(), Failed> {
         if exchange.transformation.is_some() {
-            // Apart, as in the other functions, so that exchanges without transformers don't
-            // carry its state.
-            return Box::pin(self.begin_transformed(exchange, head)).await;
+            return self.begin_transformed(exchange, head).await;
         }
         Ok(self.sink.begin(self.compression, exchange, head).await?)
     }
@@ -133,10 +131,10 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
     ) -> Result<(), Failed> {
         if let Some(transforming) = &exchange.transformation {
             let mut state = transforming.transformation.http().state.lock();
-            if state.response_headers.is_modified() {
+            if state.response_headers.changes() == Changes::Any {
                 head.status = response_status(&state.response_headers)?;
-                heads::write_response(head, &state.response_headers);
             }
+            heads::write_response(head, &state.response_headers);
             state.response_sent = true;
         }
         if self.hides_length {
@@ -207,7 +205,7 @@ impl<'s, S: Sink> TransformedResponse<'s, S> {
     ) -> Result<(), Failed> {
         let is_over = matches!(self.body, Body::Passes) && trailers.is_none();
         if exchange.transformation.is_some() && !is_over {
-            return Box::pin(self.finish_transformed(exchange, head, trailers)).await;
+            return self.finish_transformed(exchange, head, trailers).await;
         }
         Ok(self.sink.finish(exchange, head, trailers).await?)
     }

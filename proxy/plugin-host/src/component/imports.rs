@@ -15,6 +15,7 @@ use wasmtime::{Error, Result, StoreContextMut};
 use super::abi::{ClientCertificate, Level, Pairs};
 use super::output::split_target;
 use super::state::HostState;
+use crate::headers::lower_case;
 use crate::log::{is_enabled, write_line};
 use crate::trap::HostFailure;
 use crate::{ErrorKind, Headers, Http, limits};
@@ -43,7 +44,11 @@ fn all(headers: &Headers) -> Pairs {
                 pairs.push(("host".to_owned(), text(value)));
             }
             [b':', ..] => {}
-            _ => pairs.push((text(name), text(value))),
+            _ => {
+                let mut name = text(name);
+                name.make_ascii_lowercase();
+                pairs.push((name, text(value)));
+            }
         }
     }
     pairs
@@ -52,7 +57,7 @@ fn all(headers: &Headers) -> Pairs {
 /// The same in one run of bytes: for each the lengths of its name and value, as 32-bit numbers,
 /// then both. A component's allocator is called once for all of them.
 fn packed(headers: &Headers) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(headers.size() + 8 * headers.len());
+    let mut packed = Vec::with_capacity(headers.stored() + 8 * headers.len());
     for (name, value) in headers.iter() {
         let name = match name {
             [b':', rest @ ..] if rest == b"authority" && headers.get(b"host").is_none() => b"host",
@@ -62,7 +67,9 @@ fn packed(headers: &Headers) -> Vec<u8> {
         // The name's is in the lower half.
         let lengths = name.len() as u64 | (value.len() as u64) << 32;
         packed.extend_from_slice(&lengths.to_le_bytes());
+        let start = packed.len();
         packed.extend_from_slice(name);
+        lower_case(&mut packed[start..]);
         packed.extend_from_slice(value);
     }
     packed

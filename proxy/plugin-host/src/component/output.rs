@@ -31,7 +31,7 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.starts_with(':') || !is_name(name.as_bytes()) {
         return Err(format!("header {:?}: is not a header's name", shown(name)));
     }
-    if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+    if FRAMING.iter().any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name)) {
         return Err(format!("header {name}: is set by the gateway alone"));
     }
     Ok(())
@@ -248,7 +248,7 @@ pub(super) fn edit_headers(headers: &mut Headers, edits: &[abi::HeaderEdit]) -> 
     }
     let added: usize = edits.iter().map(size).sum();
     if headers.len() + edits.len() <= limits::HEADER_COUNT
-        && headers.size() + added <= limits::HEADERS
+        && headers.stored() + added <= limits::HEADERS
     {
         edits.iter().for_each(|edit| apply(headers, edit, is_request));
         return Ok(());

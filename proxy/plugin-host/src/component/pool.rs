@@ -124,7 +124,7 @@ impl<E: Exports> Pool<E> {
         store.limiter(|state| &mut state.limiter);
         clock::stop_when_used_up(&mut store);
         let clock = CallClock::start(Instant::now(), self.start_cpu_time);
-        self.shared.context.engine.begin(&mut store, clock.ticks());
+        self.shared.context.engine.begin(&mut store);
         store.data_mut().clock = clock;
         store.set_hostcall_fuel(self.shared.most_bytes_out);
         store.set_max_component_handles(limits::HANDLES);
@@ -314,8 +314,7 @@ impl<E: Exports> Lease<E> {
             state.clock = CallClock::start(started, settings.cpu_time);
             // No clock has room for the longest durations that a configuration can have.
             state.wait_until = started + settings.wait.min(LONGEST_WAIT);
-            let ticks = state.clock.ticks();
-            context.engine.begin(store, ticks);
+            context.engine.begin(store);
             match self.pool.calls {
                 Calls::Direct => function.call(&mut *store, parameters),
                 // A fetch ends with `wait`; only WASI can take longer.

@@ -6,6 +6,7 @@
 //! the map. Unlike Envoy, which takes a spoilt map for an empty one (and so removes all headers),
 //! that is an error.
 
+use crate::headers::lower_case;
 use crate::limits;
 
 /// Why bytes are no map.
@@ -23,7 +24,7 @@ pub(crate) enum MapError {
     TooLarge,
 }
 
-/// Appends the pairs' map to `out`; nothing for no pairs.
+/// Appends the pairs' map to `out`, with names in lower case; nothing for no pairs.
 pub(crate) fn encode<'h>(
     pairs: impl ExactSizeIterator<Item = (&'h [u8], &'h [u8])>,
     out: &mut Vec<u8>,
@@ -39,7 +40,9 @@ pub(crate) fn encode<'h>(
         out[lengths..lengths + 4].copy_from_slice(&(name.len() as u32).to_le_bytes());
         out[lengths + 4..lengths + 8].copy_from_slice(&(value.len() as u32).to_le_bytes());
         lengths += 8;
+        let start = out.len();
         out.extend_from_slice(name);
+        lower_case(&mut out[start..]);
         out.push(0);
         out.extend_from_slice(value);
         out.push(0);
@@ -134,6 +137,15 @@ mod tests {
         let read = decode(&bytes).unwrap();
         assert_eq!(read.len(), 3);
         assert_eq!(read.collect::<Vec<_>>(), pairs);
+    }
+
+    #[test]
+    fn names_are_written_in_lower_case() {
+        let bytes = encoded(&[(b"X-Request-Id", b"A")]);
+        assert_eq!(
+            decode(&bytes).unwrap().collect::<Vec<_>>(),
+            [(&b"x-request-id"[..], &b"A"[..])]
+        );
     }
 
     #[test]

@@ -149,8 +149,8 @@ fn provided(
             return match first {
                 b"request" => request(http, path, out),
                 b"response" => response(&http.state.lock(), path, out),
-                b"connection" => connection(&*http.info, path.last()?, out),
-                b"source" => source(&*http.info, path.last()?, out),
+                b"connection" => connection(&http.info, path.last()?, out),
+                b"source" => source(&http.info, path.last()?, out),
                 b"destination" => address(http.info.local()?, path.last()?, out),
                 b"route_name" => path.end().and_then(|()| text(out, http.info.resource())),
                 _ => None,

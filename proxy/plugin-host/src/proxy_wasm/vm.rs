@@ -115,8 +115,6 @@ pub(super) struct Running {
     engine: Arc<TickedEngine>,
     /// Of each call.
     cpu_time: Duration,
-    /// Epochs until a call's clock is looked at for the first time.
-    ticks: u64,
     /// When the first callback of the event began that the VM is used for now.
     began: Option<Instant>,
 }
@@ -147,7 +145,7 @@ impl Running {
         state.clock = CallClock::start(now, self.cpu_time);
         state.limiter.begin_call();
         state.lines.begin_call();
-        self.engine.begin(&mut self.store, self.ticks);
+        self.engine.begin(&mut self.store);
     }
 
     fn end(&mut self) {
@@ -188,8 +186,7 @@ impl Vm {
         let mut store = Store::new(&code.plugin.engine, State::new(code.plugin.clone(), cell));
         store.limiter(|state| &mut state.limiter);
         stop_when_used_up(&mut store);
-        let ticks = store.data().clock.ticks();
-        code.plugin.engine.begin(&mut store, ticks);
+        code.plugin.engine.begin(&mut store);
         let callbacks = match begin(code, &mut store) {
             Ok(callbacks) => callbacks,
             Err(error) => {
@@ -201,13 +198,7 @@ impl Vm {
         };
         wasi::flush(store.data_mut());
         let cpu_time = code.plugin.settings.limits.cpu_time;
-        let running = Running {
-            store,
-            engine: code.plugin.engine.clone(),
-            cpu_time,
-            ticks: CallClock::start(Instant::now(), cpu_time).ticks(),
-            began: None,
-        };
+        let running = Running { store, engine: code.plugin.engine.clone(), cpu_time, began: None };
         Ok(Self { running, callbacks, is_higress: code.abi == Abi::V0_2_100 })
     }
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::ClientCertificate;
+use crate::RequestInfo;
 
 /// A plugin that writes down what it is called with, adds its name to headers and to each piece
 /// of a body, and answers otherwise in the callbacks it was told to.
@@ -166,14 +167,14 @@ fn abc(at: &'static str, does: Does, on_error: OnError) -> Chain {
 }
 
 fn chain(need: BodyNeed, plans: &[Plan]) -> Chain {
-    let http = Http::new(Arc::new(NoInfo));
+    let http = Http::new(NoInfo, Headers::default());
     let calls = Arc::default();
     let link = |(name, at, does, on_error): &Plan| {
         let (http, calls) = (http.clone(), Arc::clone(&calls));
         let fake = Fake { name, http, calls, need, at, does: *does };
         Link::new(Stream::Fake(fake), *on_error)
     };
-    let links = plans.iter().map(link).collect();
+    let links: SmallVec<_> = plans.iter().map(link).collect();
     Chain { transformation: Transformation::of(http.clone(), links), calls }
 }
 
@@ -338,7 +339,7 @@ fn the_body_is_wanted_as_the_most_demanding_plugin_wants_it() {
 fn what_is_no_transformer_fails_like_one() {
     let chain_of = |on_error| {
         let link = Link::new(Stream::Unfit("x".into()), on_error);
-        Transformation::of(Http::new(Arc::new(NoInfo)), vec![link])
+        Transformation::of(Http::new(NoInfo, Headers::default()), SmallVec::from_iter([link]))
     };
     let closed = chain_of(OnError::FailClosed);
     assert_eq!(now(closed.request_headers(true)).unwrap_err().kind, ErrorKind::Start);

@@ -9,8 +9,7 @@ use tollgate_auth::Evaluation;
 use tollgate_model::api::GatewayResponseType;
 use tollgate_model::compile::{CompiledAuthorizer, Identity};
 use tollgate_plugin_host::{
-    AuthorizerCall, AuthorizerDecision, ErrorKind, HeaderEdit, Http, Plugin, PluginError,
-    PluginSlot,
+    AuthorizerCall, AuthorizerDecision, ErrorKind, HeaderEdit, Plugin, PluginError, PluginSlot,
 };
 
 use super::authorized::{Authorized, Said};
@@ -68,8 +67,7 @@ impl AuthorizerRuntime {
     }
 
     fn plugin(&self, exchange: &mut Exchange) -> Result<Arc<Plugin>, Refusal> {
-        let missing = || misconfigured(exchange, "the plugin that stands for it is not there");
-        self.plugin.as_ref().map(PluginSlot::current).ok_or_else(missing)
+        self.plugin.as_ref().map(PluginSlot::current).ok_or_else(|| missing(exchange))
     }
 
     /// Authorizes by a decision that was kept, or refuses what the plugin is not asked about.
@@ -80,12 +78,10 @@ impl AuthorizerRuntime {
         head: &mut RequestHead,
         exchange: &mut Exchange,
     ) -> Option<Result<(), Refusal>> {
-        let plugin = match self.plugin(exchange) {
-            Ok(plugin) => plugin,
-            Err(refusal) => return Some(Err(refusal)),
+        let Some(plugin) = self.plugin.as_ref().map(PluginSlot::peek) else {
+            return Some(Err(missing(exchange)));
         };
-        let arn = MethodArn::new(&stage.compiled, method(head), &exchange.resource_path);
-        if arn.len() > MAXIMUM_METHOD_ARN {
+        if MethodArn::is_too_long(&stage.compiled, method(head), &exchange.resource_path) {
             return Some(Err(arn_too_long()));
         }
         let kept = match self.requires_identity {
@@ -153,6 +149,10 @@ impl AuthorizerRuntime {
     }
 }
 
+fn missing(exchange: &mut Exchange) -> Refusal {
+    misconfigured(exchange, "the plugin that stands for it is not there")
+}
+
 /// What an allow means for the request.
 fn settle(
     authorized: Arc<Authorized>,
@@ -203,8 +203,7 @@ async fn ask(
     exchange: &mut Exchange,
     body: Option<&[u8]>,
 ) -> Result<(Said, Option<Duration>), Refusal> {
-    let http = Http::new(request_info::of(head, exchange));
-    http.state.lock().request_headers = request_info::headers(head, exchange);
+    let http = request_info::http(head, exchange);
     let started = Instant::now();
     let decision = plugin.authorize(AuthorizerCall { http, body: body.map(<[u8]>::to_vec) }).await;
     exchange.authorization.latency = Some(started.elapsed());

@@ -13,7 +13,7 @@ use crate::config::{PluginSettings, UpstreamConfig};
 use crate::plugin::PluginContext;
 use crate::upstreams::Upstreams;
 use crate::{
-    AuthorizerCall, AuthorizerDecision, ClientCertificate, Http, PluginError, RequestInfo,
+    AuthorizerCall, AuthorizerDecision, ClientCertificate, Headers, Http, PluginError, RequestInfo,
 };
 
 /// What there is to know of the exchange.
@@ -82,7 +82,7 @@ impl RequestInfo for Info {
 }
 
 pub(super) fn http() -> Arc<Http> {
-    let http = Http::new(Arc::new(Info));
+    let http = Http::new(Info, Headers::default());
     let mut state = http.state.lock();
     for (name, value) in [
         (":method", "GET"),

@@ -68,7 +68,7 @@ impl RequestInfo for Info {
 }
 
 fn exchange() -> Arc<Http> {
-    let http = Http::new(Arc::new(Info { peer: "192.0.2.1:5000", certificate: None }));
+    let http = Http::new(Info { peer: "192.0.2.1:5000", certificate: None }, Headers::default());
     let mut state = http.state.lock();
     for (name, value) in [
         (":method", "POST"),
@@ -183,10 +183,11 @@ fn both_ends_of_the_connection_are_addresses_with_ports() {
     check_number(&http, "destination.port", 443);
     assert_eq!(read(Some(&http), "source\0address").unwrap(), b"192.0.2.1:5000");
     check_number(&http, "source.port", 5000);
-    let proxied = Http::new(Arc::new(Info { peer: "10.0.0.1:5000", certificate: None }));
+    let proxied = Http::new(Info { peer: "10.0.0.1:5000", certificate: None }, Headers::default());
     check_text(&proxied, "source.address", Some("192.0.2.1:0"));
     check_number(&proxied, "source.port", 0);
-    let mapped = Http::new(Arc::new(Info { peer: "[::ffff:192.0.2.1]:9", certificate: None }));
+    let mapped =
+        Http::new(Info { peer: "[::ffff:192.0.2.1]:9", certificate: None }, Headers::default());
     check_text(&mapped, "source.address", Some("192.0.2.1:9"));
 }
 
@@ -202,7 +203,7 @@ fn the_connections_certificate_is_read() {
     parameters.subject_alt_names.push(rcgen::SanType::URI(uri));
     let certificate = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
     let info = Info { peer: "192.0.2.1:1", certificate: Some(certificate.pem()) };
-    let http = Http::new(Arc::new(info));
+    let http = Http::new(info, Headers::default());
     check_text(&http, "connection.mtls", Some("\u{1}"));
     check_text(&http, "connection.subject_peer_certificate", Some("CN=client"));
     check_text(&http, "connection.dns_san_peer_certificate", Some("client.example"));
@@ -210,7 +211,7 @@ fn the_connections_certificate_is_read() {
     let digest = read(Some(&http), "connection.sha256_peer_certificate_digest").unwrap();
     assert_eq!(digest.len(), 64);
     let info = Info { peer: "192.0.2.1:1", certificate: Some("no PEM".to_owned()) };
-    let http = Http::new(Arc::new(info));
+    let http = Http::new(info, Headers::default());
     check_text(&http, "connection.sha256_peer_certificate_digest", None);
 }
 

@@ -21,7 +21,7 @@ use super::{Filter, Stream};
 use crate::config::PluginSettings;
 use crate::inspect::Abi;
 use crate::plugin::PluginContext;
-use crate::{ClientCertificate, Http, PluginError, RequestInfo, Verdict};
+use crate::{ClientCertificate, Headers, Http, PluginError, RequestInfo, Verdict};
 
 pub(super) use guest::Guest;
 
@@ -112,7 +112,7 @@ pub(super) struct Exchange {
 }
 
 pub(super) fn exchange(filter: &Filter) -> Exchange {
-    let http = Http::new(Arc::new(Info));
+    let http = Http::new(Info, Headers::default());
     let headers = [
         (":method", "GET"),
         (":path", "/pets?x=1"),
