@@ -70,6 +70,7 @@ class PluginCost(Scenario):
         Goal("added_us", 4, subject="filter, one at a time"),
         Goal("of_envoy", 0.2, subject="filter, one at a time"),
         Goal("added_us", 4, subject="filter"),
+        Goal("of_envoy", 0.2, subject="filter"),
         Goal("further_us", 1, baseline="filter", subject="2 filters"),
         Goal("further_us", 1, baseline="filter", subject="4 filters"),
         Goal("added_us", 5, subject="authorizer"),

@@ -22,8 +22,8 @@ use wasmtime::{
 
 use crate::limits;
 
-/// How often calls under way are looked at. Each look wakes a thread, which in a virtual machine
-/// can take 30 µs from requests.
+/// How often calls under way are looked at. Each look wakes a thread, in the middle of whatever
+/// requests there are.
 const PATROL: Duration = Duration::from_millis(6);
 /// How often a call is looked at that [`watch`] was called for: the grain of CPU time limits.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(1);
