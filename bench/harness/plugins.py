@@ -5,6 +5,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from . import load
@@ -52,7 +53,7 @@ SLICE_SECONDS = 1
 class PluginCost(Scenario):
     """CPU time that plugins add to a request.
 
-    A slice measures every case once, in random order, in processes that serve all cases. What a
+    A slice measures every case, in random order, in processes that serve all cases. What a
     plugin adds is its case's cost less that of the case without plugins in the same slice, and the
     median over all slices is shown. Processes are started anew each round, on one core.
     """
@@ -110,12 +111,15 @@ class PluginCost(Scenario):
 
     @staticmethod
     def slice(setting: Setting, measured: list, body: Path, failures: dict[str, str]) -> Figures:
-        figures = {}
-        for gateway, running, case in random.sample(measured, len(measured)):
+        costs: dict[str, list[float]] = {}
+        turns = [each for each in measured for _ in range(each[2].times)]
+        for gateway, running, case in random.sample(turns, len(turns)):
             try:
-                figures[case.name] = measure_case(setting, gateway, running, case, body)
+                cost = measure_case(setting, gateway, running, case, body)
+                costs.setdefault(case.name, []).append(cost)
             except MeasureError as error:
                 failures.setdefault(case.name, str(error))
+        figures = {name: {"cpu_us": fmean(seen)} for name, seen in costs.items()}
         for _, _, case in measured:
             if case.base in figures and case.name in figures:
                 cost, base = figures[case.name]["cpu_us"], figures[case.base]["cpu_us"]
@@ -126,12 +130,13 @@ class PluginCost(Scenario):
 
 def measure_case(
     setting: Setting, gateway: PluginGateway, running: Running, case: Case, body: Path
-) -> dict[str, float]:
+) -> float:
+    """CPU time a request, in microseconds."""
     files = {"body": body} if case.verb == "post" else {}
     cpu_before = running.process.cpu_ns()
     url, connections = gateway.url(running, case), case.connections
     seen = load.wrk(setting, url, SLICE_SECONDS, REQUEST_HEADERS, connections, **files)
-    return {"cpu_us": (running.process.cpu_ns() - cpu_before) / 1000 / seen.requests}
+    return (running.process.cpu_ns() - cpu_before) / 1000 / seen.requests
 
 
 def compare_chains(figures: Figures) -> None:

@@ -66,6 +66,9 @@ function find(id, settings) {
   const key = `session ${id}`;
   const kept = keyValue.get(key);
   if (kept !== null) return JSON.parse(utf8.decode(kept.value));
+  if (typeof settings.upstream !== "string") {
+    throw new Error('the configuration has neither "upstream" nor "sessions"');
+  }
 
   const path = settings.path.replace("{id}", id);
   const question = { method: "GET", path, headers: [["accept", "application/json"]], body: new Uint8Array() };

@@ -72,6 +72,12 @@ test("an upstream that fails means 503, and is asked again", async () => {
   assert.equal(gateway.logLines[0], "ERROR the session can't be looked up error=status 500");
 });
 
+test("a configuration that says nothing of sessions is named as the reason", async () => {
+  const { gateway, ask } = await plugin({ configuration: { upstream: undefined } });
+  assert.equal(ask({ cookie: `session=${ID}` }).val.status, 503);
+  assert.match(gateway.logLines[0], /neither "upstream" nor "sessions"/);
+});
+
 test("sessions may stand in the configuration", async () => {
   const { gateway, ask } = await plugin({ configuration: { sessions: { [ID]: { user: "zoë" } } } });
   assert.equal(ask({ cookie: `session=${ID}` }).val.principalId, "zoë");

@@ -1,7 +1,10 @@
 //! How many instances there are, how long they are kept, and what becomes of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::guest::Guest;
 use super::host::{ask, authorizer, context, load_authorizer, output};
@@ -95,6 +98,36 @@ async fn one_that_gives_up_waiting_takes_nothing() {
     assert!(waiting.await.unwrap_err().is_cancelled());
     drop(only);
     assert_eq!(output(&plugin).await.unwrap(), "1");
+}
+
+/// Some give up by themselves, some are given up by others, some get an instance just then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_gives_up_and_whenever_no_instance_is_lost_or_handed_out_twice() {
+    let mut settings = settings(Isolation::Shared, 2);
+    settings.limits.wait = Duration::from_millis(3);
+    let plugin = Arc::new(authorizer(settings, counting()));
+    let in_use = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let (plugin, in_use) = (plugin.clone(), in_use.clone());
+            tokio::spawn(async move {
+                for round in 0..150 {
+                    let patience = Duration::from_micros((task * 631 + round * 977) % 6_000);
+                    let Ok(Ok(lease)) = timeout(patience, pool(&plugin).lease()).await else {
+                        continue;
+                    };
+                    assert!(in_use.fetch_add(1, Ordering::SeqCst) < 2);
+                    tokio::time::sleep(Duration::from_micros(round * 311 % 2_000)).await;
+                    in_use.fetch_sub(1, Ordering::SeqCst);
+                    drop(lease);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let _both = [lease(&plugin).await, lease(&plugin).await];
 }
 
 #[tokio::test]
