@@ -50,11 +50,8 @@ pub fn unfit_plugins(wanted: &BTreeSet<PluginUse>, kinds: &Kinds) -> Vec<String>
             PluginUse::Transformer(name) => (name, "a transformer"),
         };
         match (kinds.get(name), wanted) {
-            (Some(PluginKind::Authorizer), PluginUse::Authorizer(_))
-            | (
-                Some(PluginKind::Transformer | PluginKind::ProxyWasm(_)),
-                PluginUse::Transformer(_),
-            ) => None,
+            (Some(kind), PluginUse::Authorizer(_)) if !kind.is_transformer() => None,
+            (Some(kind), PluginUse::Transformer(_)) if kind.is_transformer() => None,
             (Some(kind), _) => Some(format!("plugin {name} is wanted as {what}, but is a {kind}")),
             (None, _) => Some(format!("there is no plugin {name}, wanted as {what}")),
         }
@@ -71,7 +68,7 @@ impl Plugins {
     pub fn prepare(&self, configs: &[PluginConfig]) -> anyhow::Result<Prepared> {
         let mut prepared = Vec::new();
         for source in sources(configs)? {
-            let plugin = self.host.load(&source).with_context(|| plugin(&source.name))?;
+            let plugin = self.host.load(&source).with_context(|| plugin_named(&source.name))?;
             prepared.push((source, plugin));
         }
         Ok(Prepared(prepared))
@@ -95,8 +92,9 @@ impl Plugins {
     }
 
     /// Looks at the files again: swaps the plugins that have changed, and says what became of
-    /// each. A version that does not load leaves the one before it in use, and a plugin whose
-    /// file is gone stays.
+    /// each. A version that does not load leaves the one before it in use, as does one of the
+    /// other kind, which could not do what the one before it is attached for; a plugin whose file
+    /// is gone stays.
     pub fn refresh(&mut self, configs: &[PluginConfig]) -> Refreshed {
         let mut refreshed = Refreshed::default();
         let sources = match sources(configs) {
@@ -109,9 +107,13 @@ impl Plugins {
         for source in sources {
             let plugin = match self.host.load(&source) {
                 Ok(plugin) if self.is_in_use(&plugin) => continue,
+                Ok(plugin) => self.fitting(plugin, &source),
+                Err(error) => Err(error.to_string()),
+            };
+            let plugin = match plugin {
                 Ok(plugin) => plugin,
-                Err(error) => {
-                    refreshed.refused.push(format!("{}: {error}", plugin(&source.name)));
+                Err(problem) => {
+                    refreshed.refused.push(format!("{}: {problem}", plugin_named(&source.name)));
                     continue;
                 }
             };
@@ -126,6 +128,18 @@ impl Plugins {
             self.in_use.insert(source.name.clone(), InUse { slot, source });
         }
         refreshed
+    }
+
+    /// The new version, if it can take the place of the one in use.
+    fn fitting(&self, plugin: Arc<Plugin>, source: &PluginSource) -> Result<Arc<Plugin>, String> {
+        let kind = plugin.kind();
+        match self.in_use.get(&source.name).map(|known| known.slot.current().kind()) {
+            Some(before) if before.is_transformer() != kind.is_transformer() => Err(format!(
+                "{}: is a {kind}, which can't replace a {before}",
+                source.file.display()
+            )),
+            _ => Ok(plugin),
+        }
     }
 
     /// The host gives what it has loaded already for an unchanged file with unchanged settings.
@@ -239,6 +253,6 @@ fn configuration(file: &Path) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-fn plugin(name: &str) -> String {
+fn plugin_named(name: &str) -> String {
     format!("plugin {name}")
 }

@@ -136,7 +136,6 @@ impl PluginHost {
                 Code::ProxyWasm(Filter::new(context.clone(), module, *abi).map_err(start)?)
             }
         };
-        context.metrics.set_version(inspection.kind, &inspection.sha256);
         let plugin = Arc::new(Plugin { context, code, compiled, sha256: inspection.sha256 });
         host.loaded.lock().insert(plugin.context.name.clone(), Arc::downgrade(&plugin));
         Ok(plugin)

@@ -25,6 +25,13 @@ pub enum PluginKind {
     ProxyWasm(Abi),
 }
 
+impl PluginKind {
+    /// Whether it changes requests and responses, and decides nothing else.
+    pub fn is_transformer(self) -> bool {
+        !matches!(self, Self::Authorizer)
+    }
+}
+
 /// The versions of the proxy-wasm ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {

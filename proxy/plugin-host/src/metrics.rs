@@ -53,7 +53,7 @@ pub(crate) struct PluginMetrics {
     /// Fuel used, where it is measured.
     fuel: AtomicU64,
     custom: CustomMetrics,
-    /// Of the version loaded last.
+    /// Of the version in use.
     version: Mutex<Option<Version>>,
     failures: Mutex<FailureGate>,
 }
@@ -189,7 +189,7 @@ impl PluginMetrics {
         self.custom.get(id)
     }
 
-    /// The version that is loaded now.
+    /// The version that is in use now.
     pub(crate) fn set_version(&self, kind: PluginKind, sha256: &str) {
         *self.version.lock() = Some(Version { kind, sha256: sha256.to_owned() });
     }

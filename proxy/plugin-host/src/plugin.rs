@@ -18,7 +18,7 @@ use crate::metrics::PluginMetrics;
 use crate::proxy_wasm::Filter;
 use crate::shared_data::SharedData;
 use crate::upstreams::Upstreams;
-use crate::{Abi, Http, PluginError, PluginKind, Reply};
+use crate::{Abi, ErrorKind, Http, PluginError, PluginKind, Reply, trap};
 
 /// Where a plugin comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,11 @@ impl Plugin {
         }
     }
 
+    /// Has the metrics name this version as the one in use.
+    fn say_version(&self) {
+        self.context.metrics.set_version(self.kind(), &self.sha256);
+    }
+
     /// What the plugin has used, over all its versions and instances.
     pub fn usage(&self) -> Usage {
         let metrics = &self.context.metrics;
@@ -145,13 +150,18 @@ impl Plugin {
     pub async fn authorize(&self, call: AuthorizerCall) -> Result<AuthorizerDecision, PluginError> {
         match &self.code {
             Code::Authorizer(authorizer) => authorizer.authorize(call).await,
-            Code::Transformer(_) | Code::ProxyWasm(_) => Err(PluginError::new(
-                self.name(),
-                crate::ErrorKind::Start,
-                "is no authorizer: its world is another",
-            )),
+            Code::Transformer(_) | Code::ProxyWasm(_) => Err(unfit(&self.context, "authorizer")),
         }
     }
+}
+
+/// A plugin is called for what it isn't: its file was replaced by one of another kind. Counted
+/// and logged.
+pub(crate) fn unfit(context: &Arc<PluginContext>, wanted: &str) -> PluginError {
+    let message = format!("is no {wanted}: its world is another");
+    let error = PluginError::new(&context.name, ErrorKind::Start, message);
+    trap::report(context, &error);
+    error
 }
 
 /// What a plugin has used.
@@ -170,6 +180,7 @@ pub struct PluginSlot(Arc<ArcSwap<Plugin>>);
 
 impl PluginSlot {
     pub fn new(plugin: Arc<Plugin>) -> Self {
+        plugin.say_version();
         Self(Arc::new(ArcSwap::new(plugin)))
     }
 
@@ -185,6 +196,7 @@ impl PluginSlot {
 
     /// Exchanges that begin from now on use `plugin`.
     pub fn replace(&self, plugin: Arc<Plugin>) {
+        plugin.say_version();
         self.0.store(plugin);
     }
 }

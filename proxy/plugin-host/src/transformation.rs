@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use smallvec::SmallVec;
 
 use crate::config::OnError;
-use crate::plugin::Code;
-use crate::{BodyNeed, ErrorKind, Headers, Http, HttpState, PluginError, PluginSlot, Reply};
-use crate::{component, proxy_wasm};
+use crate::plugin::{Code, PluginContext};
+use crate::{BodyNeed, Headers, Http, HttpState, PluginError, PluginSlot, Reply};
+use crate::{component, plugin, proxy_wasm};
 
 /// What becomes of the exchange.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ enum Stream {
     Component(component::Stream),
     ProxyWasm(proxy_wasm::Stream),
     /// An attached plugin was replaced by something that transforms nothing.
-    Unfit(Box<str>),
+    Unfit(Arc<PluginContext>),
     #[cfg(test)]
     Fake(tests::Fake),
 }
@@ -77,7 +77,7 @@ macro_rules! forward {
         match $stream {
             Stream::Component(stream) => stream.$method($($argument),*)$(.$await)?,
             Stream::ProxyWasm(stream) => stream.$method($($argument),*)$(.$await)?,
-            Stream::Unfit(name) => $unfit(name),
+            Stream::Unfit(context) => $unfit(context),
             #[cfg(test)]
             Stream::Fake(stream) => stream.$method($($argument),*)$(.$await)?,
         }
@@ -99,7 +99,7 @@ impl Transformation {
             let stream = match &plugin.code {
                 Code::Transformer(it) => Stream::Component(it.stream(http.clone())),
                 Code::ProxyWasm(it) => Stream::ProxyWasm(it.stream(http.clone())),
-                Code::Authorizer(_) => Stream::Unfit(plugin.name().into()),
+                Code::Authorizer(_) => Stream::Unfit(plugin.context.clone()),
             };
             Link::new(stream, plugin.settings().on_error)
         };
@@ -290,8 +290,8 @@ fn headers(state: &mut HttpState, side: Side) -> &mut Headers {
     }
 }
 
-fn unfit(name: &str) -> Result<Verdict, PluginError> {
-    Err(PluginError::new(name, ErrorKind::Start, "is no transformer: its world is another"))
+fn unfit(context: &Arc<PluginContext>) -> Result<Verdict, PluginError> {
+    Err(plugin::unfit(context, "transformer"))
 }
 
 impl Link {

@@ -114,6 +114,10 @@ fn a_version_that_does_not_load_leaves_the_one_before_it() {
         (whole[..whole.len() / 2].to_vec(), "is no valid WebAssembly"),
         (b"\0asm\x01\0\0\0".to_vec(), "is no plugin"),
         (Vec::new(), "is empty"),
+        (
+            std::fs::read(example("api-key-authorizer")).unwrap(),
+            "can't replace a proxy-wasm filter",
+        ),
     ] {
         gateway.replace_file("version.wasm", bytes);
         logged(&gateway, &["plugin not swapped", "plugin version", why]);
@@ -122,7 +126,7 @@ fn a_version_that_does_not_load_leaves_the_one_before_it() {
     std::fs::remove_file(gateway.path("version.wasm")).unwrap();
     logged(&gateway, &["plugin not swapped", "cannot be read"]);
     assert_eq!(version(&gateway), "1");
-    assert_eq!(reloads(&gateway, "rejected"), 5.0);
+    assert_eq!(reloads(&gateway, "rejected"), 6.0);
     gateway.replace_file("version.wasm", whole);
     eventually_serves(&gateway, "2");
 }

@@ -46,7 +46,7 @@ const FAMILIES: [Family; 11] = [
         "Log lines of plugins that were over a bound.",
         MetricType::COUNTER,
     ),
-    Family("tollgate_plugin_info", "The version of a plugin that is loaded.", MetricType::GAUGE),
+    Family("tollgate_plugin_info", "The version of a plugin that is in use.", MetricType::GAUGE),
     Family("tollgate_plugin_custom_counter", "Counters that plugins define.", MetricType::COUNTER),
     Family("tollgate_plugin_custom_gauge", "Gauges that plugins define.", MetricType::GAUGE),
     Family(

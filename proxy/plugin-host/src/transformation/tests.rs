@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::ClientCertificate;
-use crate::RequestInfo;
+use crate::config::PluginSettings;
+use crate::{ClientCertificate, ErrorKind, RequestInfo};
 
 /// A plugin that writes down what it is called with, adds its name to headers and to each piece
 /// of a body, and answers otherwise in the callbacks it was told to.
@@ -338,7 +338,8 @@ fn the_body_is_wanted_as_the_most_demanding_plugin_wants_it() {
 #[test]
 fn what_is_no_transformer_fails_like_one() {
     let chain_of = |on_error| {
-        let link = Link::new(Stream::Unfit("x".into()), on_error);
+        let context = PluginContext::for_test("x", PluginSettings::default());
+        let link = Link::new(Stream::Unfit(context), on_error);
         Transformation::of(Http::new(NoInfo, Headers::default()), SmallVec::from_iter([link]))
     };
     let closed = chain_of(OnError::FailClosed);
