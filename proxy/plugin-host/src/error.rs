@@ -86,3 +86,8 @@ pub enum LoadError {
     #[error("{path}: {0}", path = .1)]
     Start(PluginError, String),
 }
+
+/// What a library says in several lines, for a log, where each line is a message of its own.
+pub(crate) fn in_one_line(message: &impl fmt::Display) -> String {
+    message.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

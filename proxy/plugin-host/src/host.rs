@@ -16,6 +16,7 @@ use crate::cache::{Artifact, Cache, Key};
 use crate::component::{AuthorizerPlugin, TransformerPlugin};
 use crate::config::{PluginSettings, UpstreamConfig};
 use crate::engine::{self, TickedEngine};
+use crate::error::in_one_line;
 use crate::inspect::component_of;
 use crate::metrics::{AllMetrics, PluginCollector};
 use crate::plugin::{Code, Compiled, PluginContext};
@@ -173,7 +174,7 @@ fn read(file: &Path, path: &str) -> Result<Vec<u8>, LoadError> {
 fn compile<A>(path: &str, compile: impl FnOnce() -> wasmtime::Result<A>) -> Result<A, LoadError> {
     compile().map_err(|error| LoadError::Unfit {
         path: path.to_owned(),
-        problem: format!("can't be compiled: {error:#}"),
+        problem: format!("can't be compiled: {}", in_one_line(&format_args!("{error:#}"))),
     })
 }
 

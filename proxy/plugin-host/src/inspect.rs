@@ -13,6 +13,7 @@ use wasmparser::{Encoding, KnownCustom, MemoryType, Parser, Payload, TypeRef, Va
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::error::in_one_line;
 use crate::{LoadError, limits};
 
 /// What runs here.
@@ -222,7 +223,7 @@ struct Damage(String);
 
 impl From<wasmparser::BinaryReaderError> for Damage {
     fn from(error: wasmparser::BinaryReaderError) -> Self {
-        Self(error.to_string())
+        Self(in_one_line(&error))
     }
 }
 

@@ -248,6 +248,14 @@ fn a_file_that_ends_too_early_is_never_taken_for_a_plugin() {
 }
 
 #[test]
+fn a_problem_is_told_in_one_line() {
+    // A component with a core module that is none.
+    let damaged = problem(b"\0asm\x0d\0\x01\0\x01\x08nonsense");
+    assert!(damaged.starts_with("is no valid WebAssembly: "), "{damaged}");
+    assert!(!damaged.contains('\n') && !damaged.contains("  "), "{damaged}");
+}
+
+#[test]
 fn a_wasi_command_is_refused_as_such() {
     let command = wasm(
         r#"(module
