@@ -8,9 +8,14 @@
 //! A packet that opens a connection takes a token from the bucket of connections, then, as all
 //! do, one from that of packets. One that is refused by the first takes none from the second, so
 //! that a flood of them leaves the connections that are open alone.
+//!
+//! A source that was refused is refused for the rest of the kernel's tick, by what is kept as
+//! [`recent`](crate::recent) where possible.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tollgate_ebpf_common::{Configuration, Known, LONGEST_TICK, Outcome, Slot, refused_in};
+use tollgate_ebpf_common::{
+    Configuration, Known, LONGEST_TICK, Outcome, Slot, refused_for, refused_in,
+};
 use tollgate_throttle::Rate;
 use tollgate_throttle::sketch::{self, Word};
 use tollgate_throttle::source::Source;
@@ -18,14 +23,22 @@ use tollgate_throttle::source::Source;
 use crate::clock::Clock;
 use crate::maps;
 use crate::packet::Segment;
+use crate::recent::Place;
 use crate::word::{Half, Shared};
 
 #[inline(always)]
 pub fn outcome(
     segment: &Segment,
     configuration: &Configuration,
+    recent: &mut Place,
+    tick: u64,
     clock: &impl Clock,
 ) -> Option<Outcome> {
+    let opens = segment.is_opening && configuration.is_on.connections != 0;
+    let refusal = recent.refusal(opens);
+    if refusal.is_some() {
+        return refusal;
+    }
     let prefixes = &configuration.prefixes;
     let source = if segment.is_ipv6 {
         prefixes.ipv6_source(segment.source)
@@ -37,9 +50,15 @@ pub fn outcome(
         // another source while it is in use here, which then loses or gains a token; all fields
         // are numbers that are read and written whole.
         Some(known) => {
-            of_known(unsafe { Entry::new(known) }, segment, source, configuration, clock)
+            let entry = unsafe { Entry::new(known) };
+            let outcome = of_known(&entry, opens, source, configuration, tick, clock)?;
+            if outcome != Outcome::Admitted && entry.refused_in.read() == refused_in(tick, outcome)
+            {
+                recent.refuse(source, outcome);
+            }
+            Some(outcome)
         }
-        None => of_stranger(segment, source, configuration, clock.now()),
+        None => of_stranger(opens, source, configuration, clock.now()),
     }
 }
 
@@ -94,39 +113,31 @@ impl Entry {
 
 #[inline(always)]
 fn of_known(
-    entry: Entry,
-    segment: &Segment,
+    entry: &Entry,
+    opens: bool,
     source: Source,
     configuration: &Configuration,
+    tick: u64,
     clock: &impl Clock,
 ) -> Option<Outcome> {
-    let (tick, refused) = (clock.tick(), entry.refused_in.read());
-    let penalty_until = entry.penalty_until.read();
-    if penalty_until != 0 {
-        let refusal = refused_in(tick, Outcome::Penalty);
-        if refused == refusal || penalty_until > clock.now() {
-            entry.refused_in.write(refusal);
-            return Some(entry.drop_for(Outcome::Penalty));
-        }
+    if let Some(outcome) = refused_for(entry.refused_in.read(), tick, opens) {
+        return Some(entry.drop_for(outcome));
     }
-    let is_on = configuration.is_on;
-    let opens = segment.is_opening && is_on.connections != 0;
-    if opens {
-        if refused == refused_in(tick, Outcome::ConnectionRate) {
-            return Some(entry.drop_for(Outcome::ConnectionRate));
-        }
-    } else if refused == refused_in(tick, Outcome::PacketRate) {
-        return Some(entry.drop_for(Outcome::PacketRate));
+    let penalty_until = entry.penalty_until.read();
+    if penalty_until != 0 && penalty_until > clock.now() {
+        entry.refused_in.write(refused_in(tick, Outcome::Penalty));
+        return Some(entry.drop_for(Outcome::Penalty));
     }
     if entry.packets.read() == Known::AS_STRANGER {
-        meet(&entry, &Slots::of(source, configuration)?);
+        meet(entry, &Slots::of(source, configuration)?);
     }
     let (connections, packets) = (configuration.connections, configuration.packets);
     let now = clock.now();
     if opens && sketch::take_exact(&entry.connections, connections, now).is_err() {
         return Some(entry.refuse(Outcome::ConnectionRate, connections, tick));
     }
-    if is_on.packets != 0 && sketch::take_exact(&entry.packets, packets, now).is_err() {
+    if configuration.is_on.packets != 0 && sketch::take_exact(&entry.packets, packets, now).is_err()
+    {
         return Some(entry.refuse(Outcome::PacketRate, packets, tick));
     }
     entry.admitted.add_one();
@@ -143,25 +154,22 @@ fn meet(entry: &Entry, slots: &Slots) {
 
 #[inline(always)]
 fn of_stranger(
-    segment: &Segment,
+    opens: bool,
     source: Source,
     configuration: &Configuration,
     now: u64,
 ) -> Option<Outcome> {
     let slots = Slots::of(source, configuration)?;
-    let is_on = configuration.is_on;
-    let outcome = if segment.is_opening
-        && is_on.connections != 0
-        && sketch::take(slots.connections(), configuration.connections, now).is_err()
-    {
-        Outcome::ConnectionRate
-    } else if is_on.packets != 0
-        && sketch::take(slots.packets(), configuration.packets, now).is_err()
-    {
-        Outcome::PacketRate
-    } else {
-        return Some(Outcome::Admitted);
-    };
+    let outcome =
+        if opens && sketch::take(slots.connections(), configuration.connections, now).is_err() {
+            Outcome::ConnectionRate
+        } else if configuration.is_on.packets != 0
+            && sketch::take(slots.packets(), configuration.packets, now).is_err()
+        {
+            Outcome::PacketRate
+        } else {
+            return Some(Outcome::Admitted);
+        };
     let mut known = Known {
         connections: sketch::estimate(slots.connections()),
         packets: sketch::estimate(slots.packets()),

@@ -5,6 +5,7 @@
 //! ```text
 //!  packet ── not TCP to a port of the gateway ──▶ pass                  (packet, listeners)
 //!         ── hides its port or flags ──▶ drop                           (packet)
+//!         ── was listed or refused a moment ago ──▶ as then             (recent)
 //!         ── source is denied, allowed, trusted ──▶ drop, pass, pass    (lists)
 //!         ── source is known: penalty, buckets ──▶ drop or pass         (limits)
 //!         ── stranger: buckets in the sketch ──▶ drop or pass           (limits)
@@ -27,6 +28,7 @@ mod listeners;
 mod lists;
 mod maps;
 mod packet;
+mod recent;
 mod word;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -37,6 +39,7 @@ use tollgate_throttle::source::Source;
 
 use crate::clock::{Clock, Monotonic, Set};
 use crate::packet::Segment;
+use crate::recent::Place;
 
 #[xdp(frags)]
 pub fn tollgate(context: XdpContext) -> u32 {
@@ -78,15 +81,17 @@ fn action(context: &XdpContext, clock: &impl Clock, renamed: impl FnOnce(Source)
 #[inline(always)]
 fn verdict(segment: &Segment, clock: &impl Clock) -> Option<Outcome> {
     let configuration = maps::CONFIGURATION.get(0)?;
+    let tick = clock.tick();
+    let mut recent = Place::of(segment.source, configuration, tick)?;
     if configuration.is_on.lists != 0
-        && let Some(outcome) = lists::outcome(segment)
+        && let Some(outcome) = lists::outcome(segment, &mut recent)
     {
         return Some(outcome);
     }
     if segment.is_hidden {
         return Some(Outcome::Hidden);
     }
-    limits::outcome(segment, configuration, clock)
+    limits::outcome(segment, configuration, &mut recent, tick, clock)
 }
 
 /// One of as many addresses as the benchmark wants, the next each time, far from the last.

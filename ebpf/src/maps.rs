@@ -3,7 +3,8 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use tollgate_ebpf_common::{
-    Configuration, Known, ListAddress, Listener, Outcome, PORTS as PORT_COUNT, Slot,
+    Configuration, Known, ListAddress, Listener, Outcome, PORTS as PORT_COUNT, RECENTS, Recent,
+    Slot,
 };
 use tollgate_throttle::source::Source;
 
@@ -24,6 +25,9 @@ pub static SOURCES: LruHashMap<Source, Known> = LruHashMap::with_max_entries(65_
 
 #[map]
 pub static STRANGERS: Array<Slot> = Array::with_max_entries(1 << 20, 0);
+
+#[map]
+pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(RECENTS, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Outcome::ALL.len() as u32, 0);

@@ -21,12 +21,17 @@ impl Shared {
 
     #[inline(always)]
     pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    #[inline(always)]
+    pub fn add(&self, number: u64) {
         // SAFETY: see `new`; the instruction changes nothing else.
         unsafe {
             asm!(
-                "lock *(u64 *)({word} + 0) += {one}",
+                "lock *(u64 *)({word} + 0) += {number}",
                 word = in(reg) self.0,
-                one = in(reg) 1_u64,
+                number = in(reg) number,
                 options(nostack, preserves_flags),
             );
         }

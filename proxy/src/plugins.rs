@@ -25,6 +25,20 @@ struct InUse {
     source: PluginSource,
 }
 
+impl InUse {
+    /// In the slot of the version before, if there is one: requests find the new one there.
+    fn instead_of(before: Option<Self>, plugin: Arc<Plugin>, source: PluginSource) -> Self {
+        let slot = match before {
+            Some(before) => {
+                before.slot.replace(plugin);
+                before.slot
+            }
+            None => PluginSlot::new(plugin),
+        };
+        Self { slot, source }
+    }
+}
+
 /// Plugins that have been loaded, to be taken into use together.
 pub struct Prepared(Vec<(PluginSource, Arc<Plugin>)>);
 
@@ -79,14 +93,8 @@ impl Plugins {
     pub fn commit(&mut self, Prepared(prepared): Prepared) {
         let mut in_use = BTreeMap::new();
         for (source, plugin) in prepared {
-            let slot = match self.in_use.remove(&source.name) {
-                Some(known) => {
-                    known.slot.replace(plugin);
-                    known.slot
-                }
-                None => PluginSlot::new(plugin),
-            };
-            in_use.insert(source.name.clone(), InUse { slot, source });
+            let before = self.in_use.remove(&source.name);
+            in_use.insert(source.name.clone(), InUse::instead_of(before, plugin, source));
         }
         self.in_use = in_use;
     }
@@ -118,14 +126,8 @@ impl Plugins {
                 }
             };
             refreshed.changed.push(source.name.clone());
-            let slot = match self.in_use.remove(&source.name) {
-                Some(known) => {
-                    known.slot.replace(plugin);
-                    known.slot
-                }
-                None => PluginSlot::new(plugin),
-            };
-            self.in_use.insert(source.name.clone(), InUse { slot, source });
+            let before = self.in_use.remove(&source.name);
+            self.in_use.insert(source.name.clone(), InUse::instead_of(before, plugin, source));
         }
         refreshed
     }

@@ -8,6 +8,7 @@
 //! | `LISTS` | longest-prefix trie | who is denied, allowed, trusted |
 //! | `SOURCES` | LRU hash | buckets and penalties of sources that are known |
 //! | `STRANGERS` | array | buckets of all others: a sketch |
+//! | `RECENT` | array for each CPU | what was decided of a source a moment ago |
 //! | `COUNTERS` | array for each CPU | packets by [`Outcome`] |
 //! | `CLOCK` | array of two | the time in tests |
 
@@ -18,7 +19,7 @@ use tollgate_throttle::source::{Prefixes, Seed, Source};
 
 /// Changes with each change of a map's name, kind, key or value: maps of another layout are not
 /// taken over.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// How many ports there are.
 pub const PORTS: u32 = 65_536;
@@ -47,6 +48,8 @@ pub struct Configuration {
     /// The number of slots of the sketch less one: a power of two less one.
     pub sketch_mask: u32,
     pub is_on: Switches,
+    /// Another number after each change of `LISTS`; not 0.
+    pub lists_version: u64,
 }
 
 /// What is to be done at all. Each is 0 or 1.
@@ -187,6 +190,56 @@ pub const fn refused_in(tick: u64, outcome: Outcome) -> u32 {
     (tick as u32) << 2 | (outcome as u32 - Outcome::FIRST_OF_KNOWN + 1)
 }
 
+/// What a source is still refused for that was refused in `refused`: in the same tick, all packets
+/// if it is in the penalty box, else those that take a token from the same bucket first.
+#[inline]
+pub fn refused_for(refused: u32, tick: u64, opens: bool) -> Option<Outcome> {
+    let bucket = if opens { Outcome::ConnectionRate } else { Outcome::PacketRate };
+    [Outcome::Penalty, bucket].into_iter().find(|it| refused == refused_in(tick, *it))
+}
+
+/// How many values the map `RECENT` has for each CPU: a power of two.
+pub const RECENTS: u32 = 512;
+
+/// A value of the map `RECENT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Recent {
+    /// The whole address.
+    pub address: Source,
+    /// [`Configuration::lists_version`] at that time; 0: nothing is here.
+    pub lists_version: u64,
+    /// What `SOURCES` knows the address as. Only if it was refused.
+    pub source: Source,
+    /// [`refused_in`] what it was last refused in; 0: it never was.
+    pub refused_in: u32,
+    /// The tick of its last use.
+    pub used_in: u32,
+    /// Packets refused in that, which `SOURCES` doesn't count yet.
+    pub uncounted: u32,
+    /// A [`Standing`]; 0: it isn't listed.
+    pub standing: u8,
+    pub padding: [u8; 3],
+}
+
+impl Recent {
+    /// The index of what is known of an address. The seed keeps others from choosing addresses
+    /// with the same one.
+    #[inline]
+    pub fn place(address: Source, Seed([one, other]): Seed) -> u32 {
+        let [high, low] = address.words();
+        // The first bits of sums of odd multiples collide as seldom as those of random numbers.
+        let mixed = high.wrapping_mul(one | 1).wrapping_add(low.wrapping_mul(other | 1));
+        (mixed >> (u64::BITS - RECENTS.trailing_zeros())) as u32
+    }
+
+    /// The index of [`Known::dropped`] for what was refused in `refused`.
+    #[inline]
+    pub const fn dropped_at(refused: u32) -> usize {
+        (refused as usize & 3).wrapping_sub(1)
+    }
+}
+
 /// A value of the map `STRANGERS`: two sketches side by side, because a source's packet needs
 /// both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -255,7 +308,7 @@ pub enum Clock {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Configuration, Known, Listener, Slot};
+    use super::{Configuration, Known, Listener, Recent, Slot};
 
     // SAFETY: plain numbers in the layout of C, without padding that the compiler adds: the size
     // is the sum of the fields' sizes, which the tests of tollgate-xdp compare.
@@ -266,4 +319,6 @@ mod user {
     unsafe impl aya::Pod for Listener {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Slot {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Recent {}
 }

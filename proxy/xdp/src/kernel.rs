@@ -403,6 +403,7 @@ fn first_configuration(
         layout: LAYOUT,
         sketch_mask: kernel.slots - 1,
         is_on: Switches::default(),
+        lists_version: 1,
     };
     apply(settings, &mut configuration);
     Ok(configuration)

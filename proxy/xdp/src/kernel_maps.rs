@@ -1,6 +1,7 @@
 //! The kernel's maps, as user space sees them: those of this process, or of another one through
 //! their pins.
 
+use std::array;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -12,12 +13,12 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tollgate_ebpf_common::{
     Configuration, IS_CONFIGURED, Known, LAYOUT, LISTENS_ON_IPV4, LISTENS_ON_IPV6, LISTENS_ON_SOME,
-    ListAddress, Listener as ListenerKey, Outcome, Standing,
+    ListAddress, Listener as ListenerKey, Outcome, RECENTS, Recent, Standing,
 };
 use tollgate_throttle::penalty::{Penalty, Terms};
 use tollgate_throttle::source::Source;
 
-use crate::pins::Pins;
+use crate::pins::{MAPS, Pins};
 use crate::{Listener, Mode, Network};
 
 /// `man bpf`: make a new element.
@@ -32,6 +33,7 @@ pub struct KernelMaps {
     lists: Mutex<LpmTrie<MapData, ListAddress, u8>>,
     /// Under the lock is a system call of a microsecond; a source comes here once in seconds.
     sources: Mutex<HashMap<MapData, [u8; 16], Known>>,
+    recent: PerCpuArray<MapData, Recent>,
     counters: PerCpuArray<MapData, u64>,
 }
 
@@ -66,10 +68,8 @@ pub enum MapsError {
     NotRunning { directory: String },
     #[error("{path}: {error}")]
     Open { path: String, error: MapError },
-    #[error(
-        "{directory}: made by another version of tollgate (layout {found}, this one has {LAYOUT})"
-    )]
-    Layout { directory: String, found: u32 },
+    #[error("{directory}: made by another version of tollgate")]
+    Layout { directory: String },
     #[error("map {name}: {error}")]
     Map { name: &'static str, error: MapError },
     #[error("{network} is trusted or listed by the configuration: change it there")]
@@ -109,6 +109,10 @@ impl KernelMaps {
         if !pins.map("CONFIGURATION").exists() {
             return Err(MapsError::NotRunning { directory: directory() });
         }
+        let layout = || MapsError::Layout { directory: directory() };
+        if !have_our_maps(pins) {
+            return Err(layout());
+        }
         let map = |name: &'static str| {
             let path = pins.map(name);
             MapData::from_pin(&path)
@@ -116,9 +120,8 @@ impl KernelMaps {
                 .map_err(|error| MapsError::Open { path: path.display().to_string(), error })
         };
         let maps = Self::new(pins.clone(), map)?;
-        let layout = maps.configuration()?.layout;
-        if layout != LAYOUT {
-            return Err(MapsError::Layout { directory: directory(), found: layout });
+        if maps.configuration()?.layout != LAYOUT {
+            return Err(layout());
         }
         Ok(maps)
     }
@@ -141,6 +144,7 @@ impl KernelMaps {
             listeners: Mutex::new(typed("LISTENERS", map("LISTENERS")?)?),
             lists: Mutex::new(typed("LISTS", map("LISTS")?)?),
             sources: Mutex::new(typed("SOURCES", map("SOURCES")?)?),
+            recent: typed("RECENT", map("RECENT")?)?,
             counters: typed("COUNTERS", map("COUNTERS")?)?,
         })
     }
@@ -164,13 +168,16 @@ impl KernelMaps {
     /// The map can't be read.
     pub fn sources(&self) -> Result<Vec<KernelSource>, MapsError> {
         let info = MapInfo::from_pin(self.pins.map("SOURCES")).map_err(named("SOURCES"))?;
+        let uncounted = self.uncounted()?;
         let sources = self.sources.lock();
         let now = crate::now();
         let mut found = Vec::new();
         // While sources come and go, the kernel may begin again.
         for entry in sources.iter().take(info.max_entries() as usize) {
             let Ok((octets, known)) = entry else { break };
-            let [connection_rate, packet_rate, penalty] = known.dropped;
+            let more = uncounted.get(&octets).copied().unwrap_or_default();
+            let [connection_rate, packet_rate, penalty] =
+                array::from_fn(|reason| known.dropped[reason].wrapping_add(more[reason]));
             found.push(KernelSource {
                 address: IpAddr::from(octets).to_canonical(),
                 penalty_until: (known.penalty_until > now).then_some(known.penalty_until),
@@ -181,6 +188,22 @@ impl KernelMaps {
             });
         }
         Ok(found)
+    }
+
+    /// Packets that the program dropped a moment ago and has not yet counted for their sources, as
+    /// [`Known::dropped`].
+    fn uncounted(&self) -> Result<BTreeMap<[u8; 16], [u64; 3]>, MapsError> {
+        let mut uncounted: BTreeMap<_, [u64; 3]> = BTreeMap::new();
+        for place in 0..RECENTS {
+            let of_cpus = self.recent.get(&place, 0).map_err(named("RECENT"))?;
+            for recent in of_cpus.iter().filter(|recent| recent.uncounted > 0) {
+                let dropped = uncounted.entry(recent.source.octets()).or_default();
+                if let Some(dropped) = dropped.get_mut(Recent::dropped_at(recent.refused_in)) {
+                    *dropped += u64::from(recent.uncounted);
+                }
+            }
+        }
+        Ok(uncounted)
     }
 
     /// The lists: each entry, and whether the configuration has it.
@@ -369,8 +392,19 @@ impl KernelMaps {
     /// Packets are looked up in the lists only while there is something in them.
     fn note_lists(&self) -> Result<(), MapsError> {
         let has_any = self.lists.lock().keys().next().is_some();
-        self.configure(|configuration| configuration.is_on.lists = has_any.into())
+        self.configure(|configuration| {
+            configuration.is_on.lists = has_any.into();
+            // The program forgets what it knows of the lists.
+            configuration.lists_version = configuration.lists_version.wrapping_add(1).max(1);
+        })
     }
+}
+
+/// Whether the maps are there by name and the configuration has our size, as far as can be seen.
+fn have_our_maps(pins: &Pins) -> bool {
+    MAPS.iter().all(|name| pins.map(name).exists())
+        && MapInfo::from_pin(pins.map("CONFIGURATION"))
+            .map_or(true, |info| info.value_size() as usize == size_of::<Configuration>())
 }
 
 fn named(name: &'static str) -> impl Fn(MapError) -> MapsError {

@@ -14,8 +14,8 @@ use aya::programs::links::{FdLink, PinnedLink};
 use crate::StartError;
 
 /// The maps that are pinned, by name.
-pub(crate) const MAPS: [&str; 7] =
-    ["CONFIGURATION", "PORTS", "LISTENERS", "LISTS", "SOURCES", "STRANGERS", "COUNTERS"];
+pub(crate) const MAPS: [&str; 8] =
+    ["CONFIGURATION", "PORTS", "LISTENERS", "LISTS", "SOURCES", "STRANGERS", "RECENT", "COUNTERS"];
 const LINK: &str = "link";
 /// A second pin of a link or map that is about to take the place of the first.
 const NEXT: &str = "next";

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
-use tollgate_ebpf_common::{Known, LISTENS_ON_SOME, Listener, Outcome, Standing};
+use tollgate_ebpf_common::{Known, LISTENS_ON_SOME, Listener, Outcome, RECENTS, Standing};
 use tollgate_throttle::Rate;
 use tollgate_throttle::source::{Prefixes, Source};
 
-use crate::loaded::{Loaded, PASS};
-use crate::model::Model;
+use crate::loaded::{Loaded, PASS, stay_on_a_processor};
+use crate::model::{Kept, Model};
 use crate::packets::{ACK, Packet, SYN};
 
 /// Few, so that sources share them.
@@ -26,6 +26,7 @@ fn the_program_answers_a_million_random_packets_as_the_model_does() {
 }
 
 fn compare(seed: u64, prefixes: Prefixes, packets: usize) {
+    stay_on_a_processor();
     let mut random = Rng::with_seed(seed);
     let mut program = Loaded::new("tollgate_at", SOURCES, SLOTS);
     let mut model = model(prefixes);
@@ -76,6 +77,7 @@ fn model(prefixes: Prefixes) -> Model {
         ],
         sources: HashMap::new(),
         strangers: vec![(0, 0); SLOTS as usize],
+        recent: vec![Kept::default(); RECENTS as usize],
         counts: HashMap::new(),
     }
 }

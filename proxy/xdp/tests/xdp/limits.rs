@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use tollgate_ebpf_common::{Known, Outcome, Standing};
+use tollgate_ebpf_common::{Known, Outcome, Recent, Standing};
 use tollgate_throttle::Rate;
 use tollgate_throttle::source::Source;
 
-use crate::loaded::{DROP, Loaded, PASS};
+use crate::loaded::{DROP, Loaded, PASS, SEED, stay_on_a_processor};
 use crate::model::TICK;
 use crate::packets::{ACK, Packet, SYN};
 
@@ -41,8 +41,8 @@ fn let_in(loaded: &Loaded, frame: &[u8], times: usize) -> usize {
     (0..times).filter(|_| loaded.run(frame) == PASS).count()
 }
 
-fn source(address: &str) -> [u8; 16] {
-    Source::from(address.parse::<IpAddr>().unwrap()).octets()
+fn source(address: &str) -> Source {
+    Source::from(address.parse::<IpAddr>().unwrap())
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_bucket_that_fills_within_a_tick_is_always_asked() {
 fn a_stranger_that_is_dropped_becomes_known_with_the_state_it_had() {
     let loaded = throttle(16, 16);
     let_in(&loaded, &syn("203.0.113.7"), 25);
-    let known = loaded.sources.get(&source("203.0.113.7"), 0).unwrap();
+    let known = loaded.known(source("203.0.113.7"));
     assert_eq!(known.dropped, [5, 0, 0]);
     assert_eq!(known.admitted, 0, "what it was let in for as a stranger isn't counted");
     assert!(known.connections > known.packets);
@@ -91,7 +91,7 @@ fn a_stranger_that_is_dropped_becomes_known_with_the_state_it_had() {
 fn who_becomes_known_by_a_handshake_gets_no_second_burst() {
     let mut loaded = throttle(16, 16);
     assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 15), 15);
-    loaded.sources.insert(source("203.0.113.7"), Known::NEW, 0).unwrap();
+    loaded.sources.insert(source("203.0.113.7").octets(), Known::NEW, 0).unwrap();
     assert_eq!(let_in(&loaded, &syn("203.0.113.7"), 15), 5);
 }
 
@@ -121,14 +121,14 @@ fn a_limit_that_is_off_is_none_and_a_limit_of_nothing_lets_nothing_in() {
 fn a_penalty_drops_everything_until_it_ends() {
     let mut loaded = throttle(16, 16);
     let penalised = Known { penalty_until: 3 * SECOND, ..Known::NEW };
-    loaded.sources.insert(source("203.0.113.7"), penalised, 0).unwrap();
+    loaded.sources.insert(source("203.0.113.7").octets(), penalised, 0).unwrap();
     assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 0);
     loaded.set_clock(3 * SECOND - 1);
     assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 0);
     loaded.set_clock(3 * SECOND);
     assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 5);
     assert_eq!(loaded.count(Outcome::Penalty), 10);
-    let known = loaded.sources.get(&source("203.0.113.7"), 0).unwrap();
+    let known = loaded.known(source("203.0.113.7"));
     assert_eq!((known.dropped[2], known.admitted), (10, 5));
 }
 
@@ -149,11 +149,52 @@ fn the_longest_prefix_of_the_lists_decides() {
 }
 
 #[test]
+fn a_change_of_the_lists_holds_for_the_next_packet() {
+    stay_on_a_processor();
+    let mut loaded = throttle(16, 16);
+    let address = "203.0.113.7".parse().unwrap();
+    loaded.change(|it| it.packets = Rate::NOTHING);
+    assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 0, "refused for this tick");
+    for _ in 0..3 {
+        loaded.list(address, 32, Standing::Allowed);
+        assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 5);
+        loaded.list(address, 32, Standing::Denied);
+        assert_eq!(let_in(&loaded, &data("203.0.113.7"), 5), 0);
+    }
+    assert_eq!(loaded.count(Outcome::Denied), 15);
+}
+
+#[test]
+fn what_is_refused_at_a_glance_is_counted_for_its_source() {
+    stay_on_a_processor();
+    let mut loaded = throttle(16, 16);
+    loaded.change(|it| it.packets = Rate::NOTHING);
+    let place = |address: Ipv4Addr| Recent::place(address.into(), SEED);
+    let one = Ipv4Addr::new(203, 0, 113, 7);
+    // Both have one place for what was decided a moment ago.
+    let other = (0..).map(|number| Ipv4Addr::from_bits(0xc633_6400 + number));
+    let other = other.into_iter().find(|it| place(*it) == place(one)).unwrap();
+    let counted = |loaded: &Loaded, of: Ipv4Addr| {
+        loaded.sources.get(&Source::from(of).octets(), 0).map_or(0, |known| known.dropped[1])
+    };
+    assert_eq!(let_in(&loaded, &data(&one.to_string()), 10), 0);
+    assert_eq!(let_in(&loaded, &data(&other.to_string()), 10), 0);
+    assert_eq!(counted(&loaded, one), 2, "the first two asked the buckets");
+    assert_eq!(loaded.known(one.into()).dropped, [0, 10, 0]);
+    assert_eq!(counted(&loaded, other), 10, "it has no place in this tick");
+    loaded.set_clock(SECOND + TICK);
+    assert_eq!(let_in(&loaded, &data(&other.to_string()), 10), 0);
+    assert_eq!(counted(&loaded, one), 10, "who takes the place settles");
+    assert_eq!(loaded.known(other.into()).dropped, [0, 20, 0]);
+    assert_eq!(loaded.count(Outcome::PacketRate), 30);
+}
+
+#[test]
 fn an_allowed_or_trusted_source_is_not_penalised() {
     for standing in [Standing::Allowed, Standing::Trusted] {
         let mut loaded = throttle(16, 16);
         let penalised = Known { penalty_until: u64::MAX, ..Known::NEW };
-        loaded.sources.insert(source("203.0.113.7"), penalised, 0).unwrap();
+        loaded.sources.insert(source("203.0.113.7").octets(), penalised, 0).unwrap();
         loaded.list("203.0.113.7".parse().unwrap(), 32, standing);
         assert_eq!(let_in(&loaded, &data("203.0.113.7"), 500), 500);
     }
@@ -162,7 +203,7 @@ fn an_allowed_or_trusted_source_is_not_penalised() {
 #[test]
 fn a_flood_of_made_up_sources_takes_no_entries_and_refuses_nobody() {
     let mut loaded = throttle(16, 1 << 16);
-    loaded.sources.insert(source("198.51.100.1"), Known::NEW, 0).unwrap();
+    loaded.sources.insert(source("198.51.100.1").octets(), Known::NEW, 0).unwrap();
     // In a second 200,000 addresses open a connection each, or send a packet.
     for number in 0..200_000_u32 {
         if number % 200 == 0 {
@@ -178,7 +219,7 @@ fn a_flood_of_made_up_sources_takes_no_entries_and_refuses_nobody() {
         }
     }
     let known: Vec<_> = loaded.sources.keys().map(Result::unwrap).collect();
-    assert_eq!(known, [source("198.51.100.1")]);
+    assert_eq!(known, [source("198.51.100.1").octets()]);
     assert_eq!(loaded.count(Outcome::ConnectionRate), 0);
 }
 

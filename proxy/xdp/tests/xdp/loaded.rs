@@ -9,7 +9,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tollgate_ebpf_common::{
     Clock, Configuration, FAMILY_BITS, Known, LAYOUT, LISTENS_ON_IPV4, LISTENS_ON_IPV6,
-    ListAddress, Listener, Outcome, Slot, Standing, Switches, family, list_words,
+    ListAddress, Listener, Outcome, Recent, Slot, Standing, Switches, family, list_words,
 };
 use tollgate_throttle::Rate;
 use tollgate_throttle::source::{Prefixes, Seed, Source};
@@ -27,6 +27,7 @@ pub struct Loaded {
     pub lists: LpmTrie<MapData, ListAddress, u8>,
     pub sources: HashMap<MapData, [u8; 16], Known>,
     pub strangers: Array<MapData, Slot>,
+    pub recent: PerCpuArray<MapData, Recent>,
     pub counters: PerCpuArray<MapData, u64>,
     pub clock: Array<MapData, u64>,
 }
@@ -42,7 +43,19 @@ pub fn configuration(slots: u32) -> Configuration {
         layout: LAYOUT,
         sketch_mask: slots - 1,
         is_on: Switches::default(),
+        lists_version: 1,
     }
+}
+
+/// Until the thread ends: each processor has a map `RECENT` of its own.
+pub fn stay_on_a_processor() {
+    // SAFETY: the set is plain bits, and is as large as is said.
+    let result = unsafe {
+        let mut processors: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(usize::try_from(libc::sched_getcpu()).unwrap(), &mut processors);
+        libc::sched_setaffinity(0, size_of_val(&processors), &raw const processors)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
 impl Loaded {
@@ -63,6 +76,7 @@ impl Loaded {
             lists: map("LISTS").try_into().unwrap(),
             sources: map("SOURCES").try_into().unwrap(),
             strangers: map("STRANGERS").try_into().unwrap(),
+            recent: map("RECENT").try_into().unwrap(),
             counters: map("COUNTERS").try_into().unwrap(),
             clock: map("CLOCK").try_into().unwrap(),
             ebpf,
@@ -99,7 +113,22 @@ impl Loaded {
         key[4..].copy_from_slice(&Source::from_words(high, low).octets());
         let key = Key::new(FAMILY_BITS + u32::from(bits), key);
         self.lists.insert(&key, standing as u8, 0).unwrap();
-        self.change(|configuration| configuration.is_on.lists = 1);
+        self.change(|configuration| {
+            configuration.is_on.lists = 1;
+            configuration.lists_version += 1;
+        });
+    }
+
+    /// What is known of a source, with what is yet to be counted for it.
+    pub fn known(&self, source: Source) -> Known {
+        let mut known = self.sources.get(&source.octets(), 0).unwrap();
+        for recent in self.recent.iter().flat_map(|of_cpus| of_cpus.unwrap().to_vec()) {
+            if recent.uncounted > 0 && recent.source == source {
+                let dropped = &mut known.dropped[Recent::dropped_at(recent.refused_in)];
+                *dropped += u64::from(recent.uncounted);
+            }
+        }
+        known
     }
 
     pub fn set_clock(&mut self, now: u64) {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tollgate_ebpf_common::{Known, LONGEST_TICK, Outcome, Standing, refused_in};
+use tollgate_ebpf_common::{Known, LONGEST_TICK, Outcome, Recent, Standing, refused_in};
 use tollgate_throttle::Rate;
 use tollgate_throttle::sketch::places;
 use tollgate_throttle::source::{Prefixes, Source};
@@ -35,7 +35,18 @@ pub struct Model {
     pub sources: HashMap<Source, Known>,
     /// States of connections and packets.
     pub strangers: Vec<(u64, u64)>,
+    pub recent: Vec<Kept>,
     pub counts: HashMap<u32, u64>,
+}
+
+/// What the processor's own map has.
+#[derive(Clone, Default)]
+pub struct Kept {
+    address: Option<Source>,
+    tick: u64,
+    source: Source,
+    refused_in: u32,
+    uncounted: u64,
 }
 
 impl Model {
@@ -62,6 +73,9 @@ impl Model {
     }
 
     fn outcome(&mut self, segment: &Segment, now: u64) -> Outcome {
+        let address = Source::from(segment.source);
+        let place = Recent::place(address, SEED) as usize;
+        let is_kept = self.keep(place, address, now / TICK);
         let longest = self
             .lists
             .iter()
@@ -75,27 +89,64 @@ impl Model {
         if segment.is_hidden {
             return Outcome::Hidden;
         }
+        let kept = &mut self.recent[place];
+        let refused = |outcome| kept.refused_in == refused_in(now / TICK, outcome);
+        let bucket = if segment.is_opening { Outcome::ConnectionRate } else { Outcome::PacketRate };
+        if let Some(outcome) = [Outcome::Penalty, bucket].into_iter().find(|it| refused(*it))
+            && is_kept
+        {
+            kept.uncounted += 1;
+            return outcome;
+        }
         let source = match segment.source {
             IpAddr::V4(address) => self.prefixes.ipv4_source(address.into()),
             IpAddr::V6(address) => self.prefixes.ipv6_source(address.into()),
         };
-        match self.sources.contains_key(&source) {
-            true => self.known(source, segment.is_opening, now),
-            false => self.stranger(source, segment.is_opening, now),
+        if !self.sources.contains_key(&source) {
+            return self.stranger(source, segment.is_opening, now);
+        }
+        let outcome = self.known(source, segment.is_opening, now);
+        let refused = self.sources[&source].refused_in;
+        if outcome != Outcome::Admitted && is_kept && refused == refused_in(now / TICK, outcome) {
+            self.settle(place);
+            let kept = &mut self.recent[place];
+            (kept.source, kept.refused_in) = (source, refused);
+        }
+        outcome
+    }
+
+    /// Whether the place is the address's from now on.
+    fn keep(&mut self, place: usize, address: Source, tick: u64) -> bool {
+        if self.recent[place].address == Some(address) {
+            self.recent[place].tick = tick;
+            return true;
+        }
+        if self.recent[place].tick == tick {
+            return false;
+        }
+        self.settle(place);
+        self.recent[place] = Kept { address: Some(address), tick, ..Kept::default() };
+        true
+    }
+
+    fn settle(&mut self, place: usize) {
+        let kept = &mut self.recent[place];
+        let uncounted = std::mem::take(&mut kept.uncounted);
+        if let Some(known) = self.sources.get_mut(&kept.source).filter(|_| uncounted > 0) {
+            known.dropped[Recent::dropped_at(kept.refused_in)] += uncounted;
         }
     }
 
     fn known(&mut self, source: Source, is_opening: bool, now: u64) -> Outcome {
         let known = self.sources.get_mut(&source).expect("the caller looked");
         let refused = |outcome| known.refused_in == refused_in(now / TICK, outcome);
+        let bucket = if is_opening { Outcome::ConnectionRate } else { Outcome::PacketRate };
         let outcome =
-            if known.penalty_until > now || known.penalty_until != 0 && refused(Outcome::Penalty) {
+            if let Some(outcome) = [Outcome::Penalty, bucket].into_iter().find(|it| refused(*it)) {
+                outcome
+            } else if known.penalty_until > now {
                 known.refused_in = refused_in(now / TICK, Outcome::Penalty);
                 Outcome::Penalty
-            } else if is_opening && refused(Outcome::ConnectionRate) {
-                Outcome::ConnectionRate
-            } else if !is_opening && refused(Outcome::PacketRate) {
-                Outcome::PacketRate
             } else {
                 self.of_buckets(source, is_opening, now)
             };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use tollgate_ebpf_common::{Configuration, Known, Listener, Slot};
+use tollgate_ebpf_common::{Configuration, Known, Listener, Recent, Slot};
 
 #[test]
 fn the_object_is_what_its_sources_make() {
@@ -25,8 +25,9 @@ fn the_object_names_no_directory_of_the_machine_that_built_it() {
 /// What the compiler pads, it may leave as it was in memory.
 #[test]
 fn no_type_of_a_map_has_padding() {
-    assert_eq!(size_of::<Configuration>(), 8 + 16 + 16 + 32 + 16 + 4 + 4 + 8);
+    assert_eq!(size_of::<Configuration>(), 8 + 16 + 16 + 32 + 16 + 4 + 4 + 8 + 8);
     assert_eq!(size_of::<Known>(), 3 * 8 + 2 * 4 + 4 * 8);
     assert_eq!(size_of::<Listener>(), 16 + 8);
     assert_eq!(size_of::<Slot>(), 2 * 8);
+    assert_eq!(size_of::<Recent>(), 16 + 8 + 16 + 3 * 4 + 4);
 }
