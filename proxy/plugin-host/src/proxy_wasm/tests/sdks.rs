@@ -6,6 +6,7 @@ use std::io::Read as _;
 use super::guest::{at, set};
 use super::upstreams::{Hosted, answering, load_hosted, load_with_upstream};
 use super::*;
+use crate::config::PluginLimits;
 use crate::{BodyNeed, ErrorKind};
 
 const RUST: &[u8] = include_bytes!("../../../tests/fixtures/rust-filter.wasm");
@@ -13,10 +14,12 @@ const ASSEMBLYSCRIPT: &[u8] = include_bytes!("../../../tests/fixtures/assemblysc
 const EMSCRIPTEN: &[u8] = include_bytes!("../../../tests/fixtures/emscripten-filter.wasm");
 const GO: &[u8] = include_bytes!("../../../tests/fixtures/go-filter.wasm.gz");
 
+/// In one VM: what these filters count, each VM counts for itself.
 fn loaded(bytes: &[u8], configuration: &str, root_id: &str) -> Result<Filter, PluginError> {
     let settings = PluginSettings {
         configuration: configuration.as_bytes().to_vec(),
         root_id: root_id.to_owned(),
+        limits: PluginLimits { instances: 1, ..PluginLimits::default() },
         ..PluginSettings::default()
     };
     load_wasm(PluginContext::for_test("filter", settings), bytes, Abi::V0_2_1)
